@@ -1,0 +1,142 @@
+"""The C core as Python sees it: the contract of csrc/py. Users import `cprof`, not this.
+
+Times are CLOCK_MONOTONIC nanoseconds unless a name says otherwise. Every function that
+fails raises `CoreError(code, message, knob, value, remedy)`: `cprof.errors` turns it into
+the public exceptions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+class CoreError(Exception):
+    """args = (code, message, knob, value, remedy); code is a positive errno."""
+
+@final
+class Column:
+    """Read-only buffer of one column; `memoryview(column)` costs no copy."""
+
+    def __buffer__(self, flags: int) -> memoryview: ...
+    def __len__(self) -> int: ...
+
+@final
+class Profile:
+    """One immutable event table. Views share its stacks."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def sample_types(self) -> list[tuple[str, str]]:
+        """(type, unit) in file order, e.g. [("samples", "count"), ("cpu", "nanoseconds")]."""
+    @property
+    def default_type(self) -> int: ...
+    @property
+    def run(self) -> dict[str, Any]:
+        """The recording's facts (struct cprof_run by field name, strings as str), plus
+        "from" and "to" (seconds) of this view and "comments" (list of str)."""
+    @property
+    def threads(self) -> list[tuple[int, int, str, str]]:
+        """(pid, tid, name, comm) by thread number."""
+    @property
+    def thread_labels(self) -> list[dict[str, str | int]]:
+        """Further labels of each thread entry (imported files), by thread number."""
+    @property
+    def mappings(self) -> list[tuple[int, int, int, str, str, str]]:
+        """(start, limit, offset, file, module, build_id)."""
+    @property
+    def functions_table(self) -> list[tuple[str, str, str, int, str]]:
+        """(name, system_name, filename, start_line, module) by function number."""
+    def column(self, name: str) -> Column:
+        """"time" (uint64), "pid" "tid" "cpu" (int32), "thread" "stack" (uint32), or a sample
+        type's name (int64)."""
+    def totals(self) -> list[int]: ...
+    def quality(self) -> dict[str, Any]:
+        """struct cprof_quality by field name without "n_"; "ends" is {name: count}."""
+    def window(self, start: int, end: int) -> Profile: ...
+    def filter(
+        self, *, thread: bytes | None = None, module: bytes | None = None, under: bytes | None = None
+    ) -> Profile:
+        """Byte masks over threads, mappings, functions_table; see view.h."""
+    def functions(self, type: int) -> list[tuple[str, str, int, int, str, int]]:
+        """(function, module, self, total, filename, start_line) in order of self."""
+    def tree(self, type: int) -> list[tuple[int, str, str, int, int, int, str, int]]:
+        """(parent, function, module, depth, self, total, filename, start_line); entry 0 is the
+        root of all with parent -1; children after parents, siblings by total."""
+    def stack(self, row_stack: int) -> list[tuple[str, str]]:
+        """(function, module) of one stack number, leaf first, inlined frames included."""
+    def leaf_functions(self) -> Column:
+        """uint32 per row: number in functions_table of the row's leaf function."""
+    def locations(self, row_stack: int) -> list[tuple[int, int]]:
+        """(address, mapping number or -1) of one stack number, leaf first."""
+    def write_pprof(self, path: str) -> None: ...
+    def encode_pprof(self) -> bytes: ...
+    def write_folded(self, path: str, type: int) -> None: ...
+    def arrow_stream(self) -> object:
+        """PyCapsule "arrow_array_stream": columns time, pid, tid, cpu, thread, comm, stack,
+        function, module, then one int64 column per sample type; see arrow.h."""
+
+def load_pprof(path: str) -> Profile: ...
+def decode_pprof(data: bytes, name: str) -> Profile: ...
+def merge(profiles: Sequence[Profile]) -> Profile: ...
+def demangle(name: str) -> str | None: ...
+
+@final
+class Session:
+    """One recording. Not for use by several threads at once, but `stop`, `stats` and
+    `snapshot` may be called while another thread waits in `wait`."""
+
+    def __new__(
+        cls,
+        *,
+        argv: Sequence[str] | None = None,
+        pids: Sequence[int] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        event: str = "auto",
+        freq: float = 0,
+        period: int = 0,
+        jitter: bool = True,
+        follow: bool = True,
+        kernel: int = -1,
+        unwind: str = "auto",
+        stack_bytes: int = 32768,
+        ring_bytes: int = 0,
+    ) -> Session:
+        """Start the child (stopped before its exec) or look at the pids, and open all
+        events. Nothing is sampled before `start`. Exactly one of argv and pids."""
+    def start(self) -> None: ...
+    def wait(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for the end of every target; True when they have
+        all ended. Returns early (False) when a signal arrived: Python's handlers run."""
+    def stop(self) -> None:
+        """Stop sampling, drain what is in the rings. Idempotent."""
+    def snapshot(self, since_last: bool = False) -> Profile:
+        """All rows so far (or those since the last snapshot(since_last=True)), named. May
+        be called while recording and after stop."""
+    def finish(self) -> Profile:
+        """stop(), then the whole Profile without copying; the session is empty afterwards."""
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Live counters: samples, lost, throttled, elapsed (s), rate_asked, event, rings,
+        ring_bytes, is_kernel_excluded, n_targets, is_running."""
+    @property
+    def child_pid(self) -> int:
+        """0 when attached."""
+    @property
+    def child_status(self) -> int | None:
+        """None while it runs or when attached, else its exit status as Popen.returncode
+        (negative: the signal)."""
+    def kill_child(self, signal: int) -> None: ...
+
+def dump(pid: int) -> list[tuple[int, str, str, str, str, list[tuple[str, str, int]]]]:
+    """Stop each thread of `pid` for a moment and unwind it: (tid, name, state, wait channel,
+    end reason, frames leaf first as (function, module, address))."""
+
+def probe(pid: int = 0) -> list[tuple[str, str, bool, str, str]]:
+    """What this machine (and, if given, that process) allows: one entry for each knob,
+    (knob, value, is_ok, what it blocks, remedy)."""
+
+def events() -> list[tuple[str, str, bool]]:
+    """(name, unit, whether this machine can open it) of every event known by name."""
+
+def clock() -> int:
+    """CLOCK_MONOTONIC now, ns."""

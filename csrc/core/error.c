@@ -1,0 +1,35 @@
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int cprof_error_set(struct cprof_error *err, int code, const char *format, ...)
+{
+    va_list args;
+
+    if (!err)
+        return code;
+    cprof_error_clear(err);
+    err->code = code;
+    va_start(args, format);
+    vsnprintf(err->message, sizeof(err->message), format, args);
+    va_end(args);
+    return code;
+}
+
+void cprof_error_refused(struct cprof_error *err, const char *knob, const char *value,
+                         const char *remedy)
+{
+    if (!err)
+        return;
+    snprintf(err->knob, sizeof(err->knob), "%s", knob);
+    snprintf(err->value, sizeof(err->value), "%s", value);
+    snprintf(err->remedy, sizeof(err->remedy), "%s", remedy);
+}
+
+void cprof_error_clear(struct cprof_error *err)
+{
+    if (err)
+        memset(err, 0, sizeof(*err));
+}

@@ -1,0 +1,114 @@
+/* profile.h - one kind of event as a table of columns, with what it refers to and how good
+ * it is. Immutable once handed out; views (view.h) make new profiles that share `stacks`.
+ *
+ * A row is one event: when, which thread, which CPU, which stack, and one value for each
+ * sample type. A column of values that are all 1 (samples/count of a recording, without
+ * loss) is not stored: values[k].data is NULL then. A recorded row costs 36 bytes. */
+#ifndef CPROF_PROFILE_H
+#define CPROF_PROFILE_H
+
+#include "error.h"
+#include "stack.h"
+
+enum { CPROF_MAX_SAMPLE_TYPES = 16 };
+
+struct cprof_sample_type {
+    uint32_t type, unit; /* strings of stacks: "cpu", "nanoseconds" */
+};
+
+struct cprof_mark { /* something that happened to the recording itself */
+    uint64_t time;
+    uint32_t kind; /* enum cprof_mark_kind */
+    uint32_t n;
+};
+enum cprof_mark_kind {
+    CPROF_MARK_THROTTLED, /* the kernel paused an event */
+    CPROF_MARK_LOST,      /* n records lost at that time (all kinds of record) */
+};
+
+/* What a recorder knows of a whole recording and rows cannot say. All counts are of the
+ * whole recording; 0 or "" where not known (imported files). */
+struct cprof_run {
+    uint64_t start_mono, end_mono; /* CLOCK_MONOTONIC ns: the recording's span */
+    int64_t start_unix;            /* ns since the epoch at start_mono */
+    double rate_asked;             /* samples a second of CPU time; 0 = by period */
+    uint64_t period;               /* nominal period in `period_unit` */
+    uint64_t cpu_time;             /* ns on CPU by the kernel's own count, all tasks */
+    uint64_t n_switches;           /* context switches seen */
+    uint64_t n_records_bad;        /* bytes that could not be a record */
+    uint64_t n_guessed;            /* samples with a frame found by guess, not by table */
+    uint32_t stack_bytes;          /* bytes of stack copied a sample, 0 = none */
+    bool is_kernel_excluded;       /* kernel samples and frames were not allowed or asked */
+    bool has_times;                /* rows carry times (recorded, not imported) */
+    uint32_t event;                /* string: what really sampled, "task-clock" */
+    uint32_t period_type, period_unit; /* strings */
+    uint32_t unwinder;             /* string: "libunwind", "fp", "" */
+    uint32_t command;              /* string: command line or "pid 123" */
+    uint32_t host;                 /* string */
+    uint32_t default_type;         /* string: pprof's default_sample_type, "" = last */
+    uint32_t doc_url;              /* string */
+    uint32_t drop_frames, keep_frames; /* strings */
+};
+
+struct cprof_profile {
+    atomic_uint refs;
+    struct cprof_stacks *stacks; /* shared */
+    struct cprof_run run;
+    size_t n; /* rows */
+    size_t capacity;
+    uint64_t *time;   /* CLOCK_MONOTONIC ns; 0 where !run.has_times */
+    int32_t *pid, *tid, *cpu; /* -1 where unknown */
+    uint32_t *thread; /* number in stacks->threads */
+    uint32_t *stack;  /* leaf node in stacks->nodes */
+    int64_t *values[CPROF_MAX_SAMPLE_TYPES]; /* NULL: all 1 */
+    size_t n_types;
+    struct cprof_sample_type types[CPROF_MAX_SAMPLE_TYPES];
+    CPROF_VEC(struct cprof_mark) marks;
+    CPROF_VEC(uint32_t) comments; /* strings, in order */
+    double from, to; /* the span this view covers, seconds since run.start_mono */
+};
+
+struct cprof_row {
+    uint64_t time;
+    int32_t pid, tid, cpu;
+    uint32_t thread, stack;
+    int64_t values[CPROF_MAX_SAMPLE_TYPES];
+};
+
+/* Empty, one reference; takes a reference of its own to `stacks`. 0 or -ENOMEM. */
+int cprof_profile_create(struct cprof_stacks *stacks, struct cprof_profile **ret);
+struct cprof_profile *cprof_profile_ref(struct cprof_profile *p);
+void cprof_profile_unref(struct cprof_profile *p); /* accepts NULL and half-built */
+
+/* Add a sample type (before the first row). 0, -ENOMEM, -E2BIG. */
+int cprof_profile_add_type(struct cprof_profile *p, const char *type, const char *unit);
+/* Append one row. 0 or -ENOMEM (then unchanged). */
+int cprof_profile_add(struct cprof_profile *p, const struct cprof_row *row);
+int cprof_profile_add_comment(struct cprof_profile *p, const char *text);
+
+/* A copy with the same rows that holds `stacks` (its own reference) instead: a snapshot. */
+int cprof_profile_copy(const struct cprof_profile *from, struct cprof_stacks *stacks,
+                       struct cprof_profile **ret);
+
+static inline int64_t cprof_profile_value(const struct cprof_profile *p, size_t type,
+                                          size_t row)
+{
+    return p->values[type] ? p->values[type][row] : 1;
+}
+/* Sum of one value over all rows. */
+int64_t cprof_profile_total(const struct cprof_profile *p, size_t type);
+/* The type that tools show when not told: run.default_type, else the last. */
+size_t cprof_profile_default_type(const struct cprof_profile *p);
+
+/* The quality of these rows, counted from them. */
+struct cprof_quality {
+    uint64_t n_samples;   /* rows that are samples (not "[lost]") */
+    uint64_t n_lost;      /* samples lost, estimated into these rows */
+    uint64_t n_throttled; /* times the kernel paused an event */
+    uint64_t ends[CPROF_N_ENDS]; /* samples by why their stack ended */
+    uint64_t n_unknown;   /* samples whose leaf has no name at all */
+    uint64_t n_kernel;    /* samples taken in the kernel */
+};
+int cprof_profile_quality(const struct cprof_profile *p, struct cprof_quality *ret);
+
+#endif

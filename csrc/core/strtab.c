@@ -1,0 +1,89 @@
+#include "strtab.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vec.h"
+
+void cprof_strtab_deinit(struct cprof_strtab *tab)
+{
+    free(tab->text);
+    free(tab->offsets);
+    cprof_map_deinit(&tab->ids);
+    memset(tab, 0, sizeof(*tab));
+}
+
+static int append(struct cprof_strtab *tab, const char *text, size_t n, uint64_t hash)
+{
+    int r;
+
+    if (tab->text_n + n + 1 > UINT32_MAX)
+        return -EOVERFLOW;
+    if (cprof_vec_grow(&tab->text, tab->text_n, &tab->text_capacity, n + 1, 1) < 0 ||
+        cprof_vec_grow(&tab->offsets, tab->n, &tab->offsets_capacity, 1,
+                       sizeof(*tab->offsets)) < 0)
+        return -ENOMEM;
+    r = cprof_map_add(&tab->ids, hash, (uint32_t)tab->n);
+    if (r < 0)
+        return r;
+    tab->offsets[tab->n++] = (uint32_t)tab->text_n;
+    memcpy(tab->text + tab->text_n, text, n);
+    tab->text[tab->text_n + n] = '\0';
+    tab->text_n += n + 1;
+    return 0;
+}
+
+int cprof_strtab_add_n(struct cprof_strtab *tab, const char *text, size_t n,
+                       uint32_t *ret)
+{
+    size_t at = 0;
+    uint64_t hash;
+    uint32_t id;
+    int r;
+
+    if (!tab->n) {
+        r = append(tab, "", 0, cprof_hash_bytes("", 0));
+        if (r < 0)
+            return r;
+    }
+    n = strnlen(text, n < CPROF_STRTAB_MAX ? n : CPROF_STRTAB_MAX);
+    hash = cprof_hash_bytes(text, n);
+    while ((id = cprof_map_next(&tab->ids, hash, &at)) != CPROF_MAP_NONE) {
+        const char *known = tab->text + tab->offsets[id];
+        if (!strncmp(known, text, n) && !known[n])
+            goto found;
+    }
+    id = (uint32_t)tab->n;
+    r = append(tab, text, n, hash);
+    if (r < 0)
+        return r;
+found:
+    *ret = id;
+    return 0;
+}
+
+int cprof_strtab_add(struct cprof_strtab *tab, const char *text, uint32_t *ret)
+{
+    return cprof_strtab_add_n(tab, text, CPROF_STRTAB_MAX, ret);
+}
+
+const char *cprof_strtab_get(const struct cprof_strtab *tab, uint32_t id)
+{
+    return id < tab->n ? tab->text + tab->offsets[id] : "";
+}
+
+int cprof_strtab_copy(const struct cprof_strtab *from, struct cprof_strtab *to)
+{
+    uint32_t id;
+
+    memset(to, 0, sizeof(*to));
+    for (size_t i = 0; i < from->n; i++) {
+        int r = cprof_strtab_add(to, cprof_strtab_get(from, (uint32_t)i), &id);
+        if (r < 0) {
+            cprof_strtab_deinit(to);
+            return r;
+        }
+    }
+    return 0;
+}

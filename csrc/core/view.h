@@ -1,0 +1,54 @@
+/* view.h - profiles made from profiles: windows, filters, merges; sums by function and by
+ * call path. Everything here reads immutable profiles and never changes them. */
+#ifndef CPROF_VIEW_H
+#define CPROF_VIEW_H
+
+#include "profile.h"
+
+/* Rows with start <= time < end (ns, CLOCK_MONOTONIC). A profile without times fails with
+ * -ENODATA. *ret is owned (cprof_profile_unref). Marks outside are dropped too. */
+int cprof_view_window(const struct cprof_profile *p, uint64_t start, uint64_t end,
+                      struct cprof_profile **ret, struct cprof_error *err);
+
+/* What to keep; each array may be NULL (keep all), else has one byte for each entry of the
+ * table it names, non-zero = keep. A row stays when every given test says so. */
+struct cprof_filter {
+    const uint8_t *thread;   /* by stacks->threads */
+    const uint8_t *module;   /* by stacks->mappings: the leaf's mapping */
+    const uint8_t *under;    /* by stacks->functions: some frame's function */
+};
+int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *filter,
+                      struct cprof_profile **ret, struct cprof_error *err);
+
+/* One profile with the rows of all: tables are interned anew, so equal functions, stacks
+ * and threads become one. Sample types must agree in name and unit (-EINVAL, named).
+ * duration adds up, the period is the largest; comments are kept once. Rows keep their
+ * times only when all inputs have times. */
+int cprof_view_merge(const struct cprof_profile *const *profiles, size_t n,
+                     struct cprof_profile **ret, struct cprof_error *err);
+
+/* Sums by function, of one sample type. One entry for each (name, module) that occurs:
+ * self = rows whose leaf is in it, total = rows with it anywhere, each row once. In order
+ * of self, then total (largest first), then name. *ret is owned: free(). */
+struct cprof_function_sum {
+    uint32_t name, module; /* strings of stacks */
+    uint32_t function;     /* one such function, for file and line */
+    int64_t self, total;
+};
+int cprof_view_functions(const struct cprof_profile *p, size_t type,
+                         struct cprof_function_sum **ret, size_t *n);
+
+/* The call tree: one node for each path of functions (name, module) from the root.
+ * nodes[0] is the root of all (name and module CPROF_NONE); children are stored after
+ * their parent, siblings in order of total, largest first. *ret is owned: free(). */
+struct cprof_tree_node {
+    uint32_t parent; /* CPROF_NONE for the root */
+    uint32_t name, module, function;
+    uint32_t depth;
+    bool is_inlined;
+    int64_t self, total;
+};
+int cprof_view_tree(const struct cprof_profile *p, size_t type,
+                    struct cprof_tree_node **ret, size_t *n);
+
+#endif
