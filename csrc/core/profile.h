@@ -90,6 +90,16 @@ int cprof_profile_add_comment(struct cprof_profile *p, const char *text);
 int cprof_profile_copy(const struct cprof_profile *from, struct cprof_stacks *stacks,
                        struct cprof_profile **ret);
 
+/* The same facts, types, marks, comments and span, but no rows: what a view starts from. */
+int cprof_profile_copy_frame(const struct cprof_profile *from,
+                             struct cprof_stacks *stacks, struct cprof_profile **ret);
+
+/* a + b; values of hostile files wrap round (as in Go) instead of being undefined. */
+static inline int64_t cprof_sum(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static inline int64_t cprof_profile_value(const struct cprof_profile *p, size_t type,
                                           size_t row)
 {

@@ -75,15 +75,21 @@ const char *cprof_strtab_get(const struct cprof_strtab *tab, uint32_t id)
 
 int cprof_strtab_copy(const struct cprof_strtab *from, struct cprof_strtab *to)
 {
-    uint32_t id;
+    struct cprof_strtab copy = {0};
 
-    memset(to, 0, sizeof(*to));
-    for (size_t i = 0; i < from->n; i++) {
-        int r = cprof_strtab_add(to, cprof_strtab_get(from, (uint32_t)i), &id);
-        if (r < 0) {
-            cprof_strtab_deinit(to);
-            return r;
+    if (from->n) {
+        copy.text = malloc(from->text_n);
+        copy.offsets = malloc(from->n * sizeof(*copy.offsets));
+        if (!copy.text || !copy.offsets) {
+            cprof_strtab_deinit(&copy);
+            memset(to, 0, sizeof(*to));
+            return -ENOMEM;
         }
+        memcpy(copy.text, from->text, from->text_n);
+        memcpy(copy.offsets, from->offsets, from->n * sizeof(*copy.offsets));
+        copy.text_n = copy.text_capacity = from->text_n;
+        copy.n = copy.offsets_capacity = from->n;
     }
+    *to = copy;
     return 0;
 }

@@ -30,7 +30,8 @@ int cprof_strtab_add(struct cprof_strtab *tab, const char *text, uint32_t *ret);
 /* The text of `id`; "" for numbers that were never given out. */
 const char *cprof_strtab_get(const struct cprof_strtab *tab, uint32_t id);
 
-/* *to becomes an independent copy of `from` (0 or -ENOMEM, then *to is empty). */
+/* *to becomes an independent copy of `from` for reading: its text, not its hash table (0 or
+ * -ENOMEM, then *to is empty). */
 int cprof_strtab_copy(const struct cprof_strtab *from, struct cprof_strtab *to);
 
 #endif

@@ -1,0 +1,303 @@
+#include "profile.h"
+
+int cprof_profile_create(struct cprof_stacks *stacks, struct cprof_profile **ret)
+{
+    struct cprof_profile *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return -ENOMEM;
+    atomic_init(&p->refs, 1);
+    p->stacks = cprof_stacks_ref(stacks);
+    *ret = p;
+    return 0;
+}
+
+struct cprof_profile *cprof_profile_ref(struct cprof_profile *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return p;
+}
+
+void cprof_profile_unref(struct cprof_profile *p)
+{
+    if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    free(p->time);
+    free(p->pid);
+    free(p->tid);
+    free(p->cpu);
+    free(p->thread);
+    free(p->stack);
+    for (size_t k = 0; k < CPROF_MAX_SAMPLE_TYPES; k++)
+        free(p->values[k]);
+    free(p->marks.data);
+    free(p->comments.data);
+    cprof_stacks_unref(p->stacks);
+    free(p);
+}
+
+int cprof_profile_add_type(struct cprof_profile *p, const char *type, const char *unit)
+{
+    struct cprof_sample_type *to = &p->types[p->n_types];
+    struct cprof_sample_type added;
+    int r;
+
+    if (p->n_types >= CPROF_MAX_SAMPLE_TYPES)
+        return -E2BIG;
+    r = cprof_stacks_string(p->stacks, type, &added.type);
+    if (r >= 0)
+        r = cprof_stacks_string(p->stacks, unit, &added.unit);
+    if (r < 0)
+        return r;
+    *to = added;
+    p->n_types++;
+    return 0;
+}
+
+/* Give one column room for `capacity` elements; the table's own capacity moves only when
+ * all columns have it. */
+static int grow_column(void *column_at, size_t capacity, size_t size)
+{
+    void *old, *grown;
+
+    memcpy(&old, column_at, sizeof(old)); /* the slot is a T *: copy, do not alias */
+    grown = realloc(old, capacity * size);
+    if (!grown)
+        return -ENOMEM;
+    memcpy(column_at, &grown, sizeof(grown));
+    return 0;
+}
+
+static int grow_columns(struct cprof_profile *p, size_t capacity)
+{
+    if (capacity > SIZE_MAX / 2 / sizeof(*p->time))
+        return -ENOMEM;
+    if (grow_column(&p->time, capacity, sizeof(*p->time)) < 0 ||
+        grow_column(&p->pid, capacity, sizeof(*p->pid)) < 0 ||
+        grow_column(&p->tid, capacity, sizeof(*p->tid)) < 0 ||
+        grow_column(&p->cpu, capacity, sizeof(*p->cpu)) < 0 ||
+        grow_column(&p->thread, capacity, sizeof(*p->thread)) < 0 ||
+        grow_column(&p->stack, capacity, sizeof(*p->stack)) < 0)
+        return -ENOMEM;
+    for (size_t k = 0; k < p->n_types; k++)
+        if (p->values[k] &&
+            grow_column(&p->values[k], capacity, sizeof(*p->values[k])) < 0)
+            return -ENOMEM;
+    p->capacity = capacity;
+    return 0;
+}
+
+/* The first value that is not 1: from here on the column is stored. */
+static int store_values(struct cprof_profile *p, size_t type)
+{
+    int64_t *values = malloc(p->capacity * sizeof(*values));
+
+    if (!values)
+        return -ENOMEM;
+    for (size_t i = 0; i < p->n; i++)
+        values[i] = 1;
+    p->values[type] = values;
+    return 0;
+}
+
+int cprof_profile_add(struct cprof_profile *p, const struct cprof_row *row)
+{
+    size_t i = p->n;
+
+    if (i == p->capacity && grow_columns(p, i + i / 2 + 64) < 0)
+        return -ENOMEM;
+    for (size_t k = 0; k < p->n_types; k++)
+        if (!p->values[k] && row->values[k] != 1 && store_values(p, k) < 0)
+            return -ENOMEM;
+    p->time[i] = row->time;
+    p->pid[i] = row->pid;
+    p->tid[i] = row->tid;
+    p->cpu[i] = row->cpu;
+    p->thread[i] = row->thread;
+    p->stack[i] = row->stack;
+    for (size_t k = 0; k < p->n_types; k++)
+        if (p->values[k])
+            p->values[k][i] = row->values[k];
+    p->n++;
+    return 0;
+}
+
+int cprof_profile_add_comment(struct cprof_profile *p, const char *text)
+{
+    uint32_t string;
+    int r = cprof_stacks_string(p->stacks, text, &string);
+
+    return r < 0 ? r : cprof_vec_push(&p->comments, string);
+}
+
+static void copy_columns(const struct cprof_profile *from, struct cprof_profile *to)
+{
+    size_t n = from->n;
+
+    memcpy(to->time, from->time, n * sizeof(*to->time));
+    memcpy(to->pid, from->pid, n * sizeof(*to->pid));
+    memcpy(to->tid, from->tid, n * sizeof(*to->tid));
+    memcpy(to->cpu, from->cpu, n * sizeof(*to->cpu));
+    memcpy(to->thread, from->thread, n * sizeof(*to->thread));
+    memcpy(to->stack, from->stack, n * sizeof(*to->stack));
+    for (size_t k = 0; k < from->n_types; k++)
+        if (to->values[k])
+            memcpy(to->values[k], from->values[k], n * sizeof(*to->values[k]));
+    to->n = n;
+}
+
+int cprof_profile_copy_frame(const struct cprof_profile *from,
+                             struct cprof_stacks *stacks, struct cprof_profile **ret)
+{
+    struct cprof_profile *p;
+    int r = cprof_profile_create(stacks, &p);
+
+    if (r < 0)
+        return r;
+    p->run = from->run;
+    p->n_types = from->n_types;
+    memcpy(p->types, from->types, sizeof(p->types));
+    p->from = from->from;
+    p->to = from->to;
+    for (size_t i = 0; i < from->marks.n; i++)
+        if (cprof_vec_push(&p->marks, from->marks.data[i]) < 0)
+            goto fail;
+    for (size_t i = 0; i < from->comments.n; i++)
+        if (cprof_vec_push(&p->comments, from->comments.data[i]) < 0)
+            goto fail;
+    *ret = p;
+    return 0;
+fail:
+    cprof_profile_unref(p);
+    return -ENOMEM;
+}
+
+int cprof_profile_copy(const struct cprof_profile *from, struct cprof_stacks *stacks,
+                       struct cprof_profile **ret)
+{
+    struct cprof_profile *p;
+    int r = cprof_profile_copy_frame(from, stacks, &p);
+
+    if (r < 0)
+        return r;
+    if (from->n) {
+        r = grow_columns(p, from->n);
+        for (size_t k = 0; k < from->n_types && r >= 0; k++)
+            if (from->values[k])
+                r = store_values(p, k);
+        if (r < 0) {
+            cprof_profile_unref(p);
+            return r;
+        }
+        copy_columns(from, p);
+    }
+    *ret = p;
+    return 0;
+}
+
+int64_t cprof_profile_total(const struct cprof_profile *p, size_t type)
+{
+    int64_t total = 0;
+
+    if (!p->values[type])
+        return (int64_t)p->n;
+    for (size_t i = 0; i < p->n; i++)
+        total = cprof_sum(total, p->values[type][i]);
+    return total;
+}
+
+size_t cprof_profile_default_type(const struct cprof_profile *p)
+{
+    for (size_t k = 0; k < p->n_types; k++)
+        if (p->run.default_type && p->types[k].type == p->run.default_type)
+            return k;
+    return p->n_types ? p->n_types - 1 : 0;
+}
+
+/* For each node, why its stack ended: an enum cprof_pseudo. Callers come before what they
+ * call, so one pass carries the outermost frame's kind up to every leaf. */
+static uint8_t *node_ends(const struct cprof_stacks *s, const uint8_t *is_kernel)
+{
+    uint8_t *ends = malloc(s->nodes.n + 1);
+
+    if (!ends)
+        return NULL;
+    for (size_t i = 0; i < s->nodes.n; i++) {
+        const struct cprof_node *node = &s->nodes.data[i];
+        uint32_t mapping = s->locations.data[node->location].mapping;
+        int pseudo = cprof_stacks_pseudo_of(s, node->location);
+
+        if (node->parent != CPROF_NONE)
+            ends[i] = ends[node->parent];
+        else if (pseudo >= 0)
+            ends[i] = (uint8_t)pseudo;
+        else
+            ends[i] = mapping != CPROF_NONE && is_kernel[mapping] ? CPROF_END_KERNEL
+                                                                  : CPROF_END_ROOT;
+    }
+    return ends;
+}
+
+static uint8_t *kernel_mappings(const struct cprof_stacks *s)
+{
+    uint8_t *is_kernel = malloc(s->mappings.n + 1);
+
+    for (size_t i = 0; is_kernel && i < s->mappings.n; i++)
+        is_kernel[i] =
+            !strcmp(cprof_stacks_text(s, s->mappings.data[i].file), "[kernel.kallsyms]");
+    return is_kernel;
+}
+
+static bool is_unknown(const struct cprof_stacks *s, const struct cprof_location *leaf)
+{
+    uint32_t function;
+
+    if (!leaf->n_lines)
+        return true;
+    function = s->lines.data[leaf->first_line].function;
+    return !strcmp(cprof_stacks_text(s, s->functions.data[function].name), "[unknown]");
+}
+
+static void count_row(const struct cprof_stacks *s, uint32_t stack, uint64_t n,
+                      const uint8_t *ends, const uint8_t *is_kernel,
+                      struct cprof_quality *q)
+{
+    const struct cprof_location *leaf = &s->locations.data[s->nodes.data[stack].location];
+    uint8_t end = ends[stack];
+
+    if (end == CPROF_PSEUDO_LOST) {
+        q->n_lost += n;
+        return;
+    }
+    q->n_samples += n;
+    q->ends[end < CPROF_N_ENDS ? end : CPROF_END_NO_INFO] += n;
+    q->n_unknown += is_unknown(s, leaf) ? n : 0;
+    q->n_kernel += leaf->mapping != CPROF_NONE && is_kernel[leaf->mapping] ? n : 0;
+}
+
+int cprof_profile_quality(const struct cprof_profile *p, struct cprof_quality *ret)
+{
+    const struct cprof_stacks *s = p->stacks;
+    bool is_counted =
+        p->n_types && !strcmp(cprof_stacks_text(s, p->types[0].unit), "count");
+    uint8_t *is_kernel = kernel_mappings(s);
+    uint8_t *ends = is_kernel ? node_ends(s, is_kernel) : NULL;
+    struct cprof_quality q = {0};
+
+    if (!ends) {
+        free(is_kernel);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        int64_t n = is_counted ? cprof_profile_value(p, 0, i) : 1;
+        if (n > 0)
+            count_row(s, p->stack[i], (uint64_t)n, ends, is_kernel, &q);
+    }
+    for (size_t i = 0; i < p->marks.n; i++)
+        if (p->marks.data[i].kind == CPROF_MARK_THROTTLED)
+            q.n_throttled += p->marks.data[i].n;
+    free(is_kernel);
+    free(ends);
+    *ret = q;
+    return 0;
+}
