@@ -56,6 +56,8 @@ class Profile:
         self, *, thread: bytes | None = None, module: bytes | None = None, under: bytes | None = None
     ) -> Profile:
         """Byte masks over threads, mappings, functions_table; see view.h."""
+    def with_comments(self, comments: Sequence[str]) -> Profile:
+        """The same rows with `comments` added after the ones there are (labels)."""
     def functions(self, type: int) -> list[tuple[str, str, int, int, str, int]]:
         """(function, module, self, total, filename, start_line) in order of self."""
     def tree(self, type: int) -> list[tuple[int, str, str, int, int, int, str, int]]:
