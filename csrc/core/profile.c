@@ -109,6 +109,7 @@ int cprof_profile_add(struct cprof_profile *p, const struct cprof_row *row)
     for (size_t k = 0; k < p->n_types; k++)
         if (!p->values[k] && row->values[k] != 1 && store_values(p, k) < 0)
             return -ENOMEM;
+    p->is_unsorted |= i && row->time < p->time[i - 1];
     p->time[i] = row->time;
     p->pid[i] = row->pid;
     p->tid[i] = row->tid;
@@ -144,6 +145,7 @@ static void copy_columns(const struct cprof_profile *from, struct cprof_profile 
         if (to->values[k])
             memcpy(to->values[k], from->values[k], n * sizeof(*to->values[k]));
     to->n = n;
+    to->is_unsorted = from->is_unsorted;
 }
 
 int cprof_profile_copy_frame(const struct cprof_profile *from,
@@ -250,12 +252,8 @@ static uint8_t *kernel_mappings(const struct cprof_stacks *s)
 
 static bool is_unknown(const struct cprof_stacks *s, const struct cprof_location *leaf)
 {
-    uint32_t function;
-
-    if (!leaf->n_lines)
-        return true;
-    function = s->lines.data[leaf->first_line].function;
-    return !strcmp(cprof_stacks_text(s, s->functions.data[function].name), "[unknown]");
+    return !leaf->n_lines ||
+           s->functions.data[s->lines.data[leaf->first_line].function].name == s->unknown;
 }
 
 static void count_row(const struct cprof_stacks *s, uint32_t stack, uint64_t n,

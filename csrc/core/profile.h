@@ -56,6 +56,7 @@ struct cprof_profile {
     struct cprof_run run;
     size_t n; /* rows */
     size_t capacity;
+    bool is_unsorted; /* some row is earlier than the one before it */
     uint64_t *time;   /* CLOCK_MONOTONIC ns; 0 where !run.has_times */
     int32_t *pid, *tid, *cpu; /* -1 where unknown */
     uint32_t *thread; /* number in stacks->threads */

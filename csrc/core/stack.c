@@ -7,6 +7,7 @@ static const char *const PSEUDO_NAMES[CPROF_N_PSEUDO] = {
     [CPROF_END_NO_INFO] = "[no unwind info]",
     [CPROF_END_BAD_MEMORY] = "[bad memory]",
     [CPROF_END_NO_MAPPING] = "[no mapping]",
+    [CPROF_END_OTHER_STACK] = "[other stack]",
     [CPROF_END_DEPTH] = "[too deep]",
     [CPROF_END_UNSUPPORTED] = "[unsupported]",
     [CPROF_PSEUDO_LOST] = "[lost]",
@@ -20,6 +21,7 @@ static const char *const END_NAMES[CPROF_N_ENDS] = {
     [CPROF_END_NO_INFO] = "no_info",
     [CPROF_END_BAD_MEMORY] = "bad_memory",
     [CPROF_END_NO_MAPPING] = "no_mapping",
+    [CPROF_END_OTHER_STACK] = "other_stack",
     [CPROF_END_DEPTH] = "depth",
     [CPROF_END_UNSUPPORTED] = "unsupported",
 };
@@ -69,6 +71,8 @@ int cprof_stacks_create(struct cprof_stacks **ret)
         return -ENOMEM;
     atomic_init(&s->refs, 1);
     r = add_pseudo_frames(s);
+    if (r >= 0)
+        r = cprof_stacks_string(s, "[unknown]", &s->unknown);
     if (r < 0) {
         cprof_stacks_unref(s);
         return r;
@@ -130,6 +134,7 @@ int cprof_stacks_copy(const struct cprof_stacks *from, struct cprof_stacks **ret
         return -ENOMEM;
     atomic_init(&s->refs, 1);
     memcpy(s->pseudo, from->pseudo, sizeof(s->pseudo));
+    s->unknown = from->unknown;
     r = cprof_strtab_copy(&from->strings, &s->strings);
     if (r < 0)
         goto fail;

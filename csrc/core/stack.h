@@ -27,24 +27,12 @@
 
 #include "map.h"
 #include "strtab.h"
+#include "unwind.h" /* enum cprof_end */
 #include "vec.h"
 
 enum { CPROF_NONE = 0xffffffffu };
 
-/* Why a stack ended. The text of each is cprof_end_name(); those that are not COMPLETE
- * stand in the profile as the outermost pseudo frame of the stack. */
-enum cprof_end {
-    CPROF_END_ROOT,          /* reached the start of the thread: complete */
-    CPROF_END_KERNEL,        /* no user part exists (kernel thread, exiting task): complete */
-    CPROF_END_TRUNCATED,     /* the copied stack bytes ended first */
-    CPROF_END_NO_INFO,       /* no unwind information for the address */
-    CPROF_END_BAD_MEMORY,    /* a rule led outside the stack, or an address made no sense */
-    CPROF_END_NO_MAPPING,    /* the address lies in no known mapping */
-    CPROF_END_DEPTH,         /* more than the allowed number of frames */
-    CPROF_END_UNSUPPORTED,   /* 32-bit code, or the kernel gave no user registers */
-    CPROF_N_ENDS
-};
-enum cprof_pseudo { /* the first CPROF_N_ENDS are the ends above */
+enum cprof_pseudo { /* the first CPROF_N_ENDS are the ends of unwind.h */
     CPROF_PSEUDO_LOST = CPROF_N_ENDS, /* samples that the kernel could not deliver */
     CPROF_PSEUDO_NO_STACK,            /* a sample of an imported file without locations */
     CPROF_N_PSEUDO
@@ -110,6 +98,7 @@ struct cprof_stacks {
     CPROF_VEC(struct cprof_label) labels;
     CPROF_VEC(struct cprof_thread) threads;
     uint32_t pseudo[CPROF_N_PSEUDO]; /* location of each pseudo frame */
+    uint32_t unknown; /* string "[unknown]": what views call a location without lines */
     struct cprof_map function_ids, location_ids, node_ids, thread_ids;
 };
 

@@ -10,20 +10,24 @@
 int cprof_view_window(const struct cprof_profile *p, uint64_t start, uint64_t end,
                       struct cprof_profile **ret, struct cprof_error *err);
 
-/* What to keep; each array may be NULL (keep all), else has one byte for each entry of the
- * table it names, non-zero = keep. A row stays when every given test says so. */
+/* What to keep; each array may be NULL (keep all), else has one byte for each entry of
+ * the table it names, non-zero = keep. A row stays when every given test says so. */
 struct cprof_filter {
-    const uint8_t *thread;   /* by stacks->threads */
-    const uint8_t *module;   /* by stacks->mappings: the leaf's mapping */
-    const uint8_t *under;    /* by stacks->functions: some frame's function */
+    const uint8_t *thread; /* by stacks->threads */
+    const uint8_t *module; /* by stacks->mappings: the leaf's mapping */
+    const uint8_t *under;  /* by stacks->functions: some frame's function */
 };
 int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *filter,
                       struct cprof_profile **ret, struct cprof_error *err);
 
-/* One profile with the rows of all: tables are interned anew, so equal functions, stacks
- * and threads become one. Sample types must agree in name and unit (-EINVAL, named).
- * duration adds up, the period is the largest; comments are kept once. Rows keep their
- * times only when all inputs have times. */
+/* One profile with the rows of all, in the order given: tables are interned anew, so
+ * equal functions, stacks and threads become one. Sample types must agree in name and
+ * unit
+ * (-EINVAL, named). Counters of the run add up, the period is the largest; comments are
+ * kept once. Rows keep their times only when all inputs have times of one host: the run
+ * then reaches from the earliest start to the latest end. `from` is where the first input
+ * begins, and `to - from` the sum of the inputs' durations, which is not the distance of
+ * the first row from the last when inputs overlap or leave a gap. */
 int cprof_view_merge(const struct cprof_profile *const *profiles, size_t n,
                      struct cprof_profile **ret, struct cprof_error *err);
 
@@ -32,7 +36,8 @@ int cprof_view_merge(const struct cprof_profile *const *profiles, size_t n,
  * of self, then total (largest first), then name. *ret is owned: free(). */
 struct cprof_function_sum {
     uint32_t name, module; /* strings of stacks */
-    uint32_t function;     /* one such function, for file and line */
+    uint32_t function;     /* one such function, for file and line; CPROF_NONE for a
+                              module's locations without lines ("[unknown]") */
     int64_t self, total;
 };
 int cprof_view_functions(const struct cprof_profile *p, size_t type,

@@ -1,0 +1,155 @@
+#include "view.h"
+
+static int add_row(const struct cprof_profile *from, size_t i, struct cprof_profile *to)
+{
+    struct cprof_row row = {.time = from->time[i],
+                            .pid = from->pid[i],
+                            .tid = from->tid[i],
+                            .cpu = from->cpu[i],
+                            .thread = from->thread[i],
+                            .stack = from->stack[i]};
+
+    for (size_t k = 0; k < from->n_types; k++)
+        row.values[k] = cprof_profile_value(from, k, i);
+    return cprof_profile_add(to, &row);
+}
+
+static int no_memory(struct cprof_error *err)
+{
+    return cprof_error_set(err, -ENOMEM, "view: out of memory");
+}
+
+/* The first row not before `time`, in a table in order of time. */
+static size_t first_from(const struct cprof_profile *p, uint64_t time)
+{
+    size_t low = 0, high = p->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (p->time[middle] < time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The part of the recording that the window covers: seconds since its start. */
+static void clip_span(struct cprof_profile *view, uint64_t start, uint64_t end)
+{
+    double origin = (double)view->run.start_mono;
+    double from = ((double)start - origin) / 1e9, to = ((double)end - origin) / 1e9;
+
+    if (start >= view->run.start_mono) /* exact where doubles of the clock are not */
+        from = (double)(start - view->run.start_mono) / 1e9;
+    if (end >= view->run.start_mono)
+        to = (double)(end - view->run.start_mono) / 1e9;
+    from = from > view->from ? from : view->from;
+    view->to = to < view->to ? to : view->to;
+    view->from = from;
+    if (view->to < view->from)
+        view->to = view->from;
+}
+
+static void clip_marks(struct cprof_profile *view, uint64_t start, uint64_t end)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < view->marks.n; i++) {
+        uint64_t time = view->marks.data[i].time;
+        if (time >= start && time < end)
+            view->marks.data[n++] = view->marks.data[i];
+    }
+    view->marks.n = n;
+}
+
+int cprof_view_window(const struct cprof_profile *p, uint64_t start, uint64_t end,
+                      struct cprof_profile **ret, struct cprof_error *err)
+{
+    size_t first = p->is_unsorted ? 0 : first_from(p, start);
+    size_t last = p->is_unsorted ? p->n : first_from(p, end);
+    struct cprof_profile *view;
+
+    if (!p->run.has_times)
+        return cprof_error_set(err, -ENODATA,
+                               "view: no window: the rows of this profile have no times");
+    if (cprof_profile_copy_frame(p, p->stacks, &view) < 0)
+        return no_memory(err);
+    for (size_t i = first; i < last; i++) {
+        if (p->time[i] < start || p->time[i] >= end || add_row(p, i, view) >= 0)
+            continue;
+        cprof_profile_unref(view);
+        return no_memory(err);
+    }
+    clip_span(view, start, end);
+    clip_marks(view, start, end);
+    *ret = view;
+    return 0;
+}
+
+static bool has_masked_line(const struct cprof_stacks *s, uint32_t location,
+                            const uint8_t *functions)
+{
+    const struct cprof_location *at = &s->locations.data[location];
+
+    for (uint32_t i = 0; i < at->n_lines; i++)
+        if (functions[s->lines.data[at->first_line + i].function])
+            return true;
+    return false;
+}
+
+/* For each node: does it or a caller hold a masked function? */
+static uint8_t *nodes_under(const struct cprof_stacks *s, const uint8_t *functions)
+{
+    uint8_t *is_under = malloc(s->nodes.n + 1);
+
+    for (size_t i = 0; is_under && i < s->nodes.n; i++) {
+        const struct cprof_node *node = &s->nodes.data[i];
+        is_under[i] = (node->parent != CPROF_NONE && is_under[node->parent]) ||
+                      has_masked_line(s, node->location, functions);
+    }
+    return is_under;
+}
+
+static bool is_kept(const struct cprof_profile *p, size_t row,
+                    const struct cprof_filter *filter, const uint8_t *is_under)
+{
+    uint32_t stack = p->stack[row];
+
+    if (filter->thread && !filter->thread[p->thread[row]])
+        return false;
+    if (filter->module) {
+        uint32_t leaf = p->stacks->nodes.data[stack].location;
+        uint32_t mapping = p->stacks->locations.data[leaf].mapping;
+        if (mapping == CPROF_NONE || !filter->module[mapping])
+            return false;
+    }
+    return !is_under || is_under[stack];
+}
+
+int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *filter,
+                      struct cprof_profile **ret, struct cprof_error *err)
+{
+    uint8_t *is_under = NULL;
+    struct cprof_profile *view;
+
+    if (filter->under) {
+        is_under = nodes_under(p->stacks, filter->under);
+        if (!is_under)
+            return no_memory(err);
+    }
+    if (cprof_profile_copy_frame(p, p->stacks, &view) < 0) {
+        free(is_under);
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        if (!is_kept(p, i, filter, is_under) || add_row(p, i, view) >= 0)
+            continue;
+        free(is_under);
+        cprof_profile_unref(view);
+        return no_memory(err);
+    }
+    free(is_under);
+    *ret = view;
+    return 0;
+}
