@@ -1,0 +1,114 @@
+#include "ring.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct cprof_ring {
+    struct perf_event_mmap_page *meta; /* shared with the kernel */
+    const uint8_t *data;
+    uint8_t *scratch; /* joins records that wrap */
+    size_t page, size;
+    uint64_t head; /* as of the last refresh */
+    uint64_t at;   /* start of the record after the borrowed one */
+};
+
+int cprof_ring_create(int fd, size_t n_pages, struct cprof_ring **ret,
+                      struct cprof_error *err)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct cprof_ring *ring;
+    void *map;
+    int r;
+
+    if (!n_pages || (n_pages & (n_pages - 1)) || n_pages > SIZE_MAX / page - 1)
+        return cprof_error_set(err, -EINVAL, "ring: bad size, %zu pages", n_pages);
+    ring = calloc(1, sizeof(*ring));
+    if (!ring)
+        return cprof_error_set(err, -ENOMEM, "ring: out of memory");
+    ring->page = page;
+    ring->size = n_pages * page;
+
+    ring->scratch = malloc(CPROF_RECORD_MAX);
+    if (!ring->scratch) {
+        r = cprof_error_set(err, -ENOMEM, "ring: out of memory");
+        goto fail;
+    }
+    map = mmap(NULL, page + ring->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED) {
+        r = cprof_error_set(err, -errno, "ring: cannot map %zu KiB: %s", ring->size >> 10,
+                            strerror(errno));
+        goto fail;
+    }
+    ring->meta = map; /* set last: destroy() unmaps only what is here */
+    ring->data = (const uint8_t *)map + page;
+    ring->at = ring->head = ring->meta->data_tail;
+    *ret = ring;
+    return 0;
+fail:
+    cprof_ring_destroy(ring);
+    return r;
+}
+
+void cprof_ring_destroy(struct cprof_ring *ring)
+{
+    if (!ring)
+        return;
+    if (ring->meta)
+        munmap(ring->meta, ring->page + ring->size);
+    free(ring->scratch);
+    free(ring);
+}
+
+size_t cprof_ring_size(const struct cprof_ring *ring)
+{
+    return ring->size;
+}
+
+static void give_back(struct cprof_ring *ring)
+{
+    __atomic_store_n(&ring->meta->data_tail, ring->at, __ATOMIC_RELEASE);
+}
+
+size_t cprof_ring_refresh(struct cprof_ring *ring)
+{
+    ring->head = __atomic_load_n(&ring->meta->data_head, __ATOMIC_ACQUIRE);
+    return (size_t)(ring->head - ring->at);
+}
+
+/* `n` bytes at position `at`, joined in the scratch buffer where they wrap. */
+static const void *bytes_at(struct cprof_ring *ring, uint64_t at, size_t n)
+{
+    size_t from = (size_t)(at & (ring->size - 1));
+    size_t straight = ring->size - from;
+
+    if (n <= straight)
+        return ring->data + from;
+    memcpy(ring->scratch, ring->data + from, straight);
+    memcpy(ring->scratch + straight, ring->data, n - straight);
+    return ring->scratch;
+}
+
+int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **ret)
+{
+    uint64_t waiting = ring->head - ring->at;
+    struct perf_event_header header;
+
+    give_back(ring);
+    if (!waiting)
+        return 0;
+    if (waiting > ring->size || waiting < sizeof(header))
+        goto bad;
+    memcpy(&header, bytes_at(ring, ring->at, sizeof(header)), sizeof(header));
+    if (header.size < sizeof(header) || header.size > waiting)
+        goto bad;
+    *ret = bytes_at(ring, ring->at, header.size);
+    ring->at += header.size;
+    return 1;
+bad:
+    ring->at = ring->head;
+    give_back(ring);
+    return -EBADMSG;
+}
