@@ -7,7 +7,7 @@ PKGS := libunwind-generic libprotobuf-c zlib liblzma
 BUILD ?= build/c
 SAN ?=
 FUZZ_SECONDS ?= 60
-CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -fvisibility=hidden -Icsrc/core -Icsrc/proto \
+CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -fvisibility=hidden -iquote csrc/core -iquote csrc/proto \
 	$(shell pkg-config --cflags $(PKGS)) $(SAN)
 LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread -ldl -lm
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
