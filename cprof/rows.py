@@ -1,0 +1,119 @@
+"""Rows: what cprof's questions are answered with. A row is frozen, and can be read by
+attribute (`row.total`) or as a mapping (`row["total"]`, `dict(row)`).
+
+Not dataclasses: importing those costs more than the rest of `import cprof`.
+"""
+
+from collections.abc import Iterator, Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+
+class Row(Mapping[str, "Any"]):
+    """The base. A subclass names its fields in `__slots__`, in order."""
+
+    __slots__ = ()
+
+    def __init__(self, *values: "Any", **named: "Any") -> None:
+        fields = type(self).__slots__
+        given = dict(zip(fields, values, strict=False)) | named
+        if len(values) > len(fields) or tuple(given) != fields and set(given) != set(fields):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
+        for name in fields:
+            object.__setattr__(self, name, given[name])
+
+    def __getitem__(self, name: str) -> "Any":
+        if name not in type(self).__slots__:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(type(self).__slots__)
+
+    def __len__(self) -> int:
+        return len(type(self).__slots__)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.values()))
+
+    def __setattr__(self, name: str, value: object) -> "NoReturn":
+        raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> "NoReturn":
+        raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be deleted")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), tuple(self.values())
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.items())
+        return f"{type(self).__name__}({fields})"
+
+
+class FunctionRow(Row):
+    """One function (name and module) of a profile. `self` is the sum over the samples
+    taken in the function itself, `total` over those with it anywhere on the stack, each
+    sample once; both in the unit of the sample type that was asked for."""
+
+    __slots__ = ("function", "module", "self", "total")
+    function: str
+    module: str
+    self: int
+    total: int
+
+
+class Thread(Row):
+    """One thread that has samples. -1 and "" where an imported file does not say."""
+
+    __slots__ = ("pid", "tid", "name", "comm")
+    pid: int
+    tid: int
+    name: str
+    comm: str
+
+
+class Event(Row):
+    """An event known by name, the unit of its count, and whether this machine has it."""
+
+    __slots__ = ("name", "unit", "is_available")
+    name: str
+    unit: str
+    is_available: bool
+
+
+class Capability(Row):
+    """One thing that decides what can be recorded: a kernel setting, a limit, a privilege.
+    `blocks` says what its present value stands in the way of ("" when nothing), `remedy`
+    what would change that."""
+
+    __slots__ = ("knob", "value", "ok", "blocks", "remedy")
+    knob: str
+    value: str
+    ok: bool
+    blocks: str
+    remedy: str
+
+
+class Frame(Row):
+    """One frame of a stack."""
+
+    __slots__ = ("function", "module", "address")
+    function: str
+    module: str
+    address: int
+
+
+class ThreadStack(Row):
+    """Where one thread is now. `state` is the kernel's letter (R running, S sleeping, D
+    uninterruptible ...), `wait` the kernel function it waits in, `end` why the stack ended
+    ("root": it is complete), `frames` the leaf first."""
+
+    __slots__ = ("tid", "name", "state", "wait", "end", "frames")
+    tid: int
+    name: str
+    state: str
+    wait: str
+    end: str
+    frames: tuple[Frame, ...]
