@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "elf_internal.h"
 #include "proc.h"
 
 static void dso_destroy(struct cprof_dso *dso)
@@ -127,6 +129,24 @@ static int open_vdso(struct cprof_dso *dso)
     return r == -ENOMEM ? r : 0;
 }
 
+static void note_image(struct cprof_dso *dso)
+{
+    const Elf64_Phdr *segment;
+    size_t n;
+    const uint8_t *header = cprof_elf_bytes(dso->elf, &n);
+
+    memcpy(&dso->entry, header + offsetof(Elf64_Ehdr, e_entry), sizeof(dso->entry));
+    dso->low = UINT64_MAX;
+    for (size_t i = 0; (segment = cprof_elf_segment(dso->elf, i)); i++) {
+        if (segment->p_type != PT_LOAD || segment->p_vaddr + segment->p_memsz < segment->p_vaddr)
+            continue;
+        if (segment->p_vaddr < dso->low)
+            dso->low = segment->p_vaddr;
+        if (segment->p_vaddr + segment->p_memsz > dso->high)
+            dso->high = segment->p_vaddr + segment->p_memsz;
+    }
+}
+
 static void note_elf(struct cprof_dso *dso)
 {
     const uint8_t *id;
@@ -140,7 +160,7 @@ static void note_elf(struct cprof_dso *dso)
         dso->build_id_n = n;
     }
     dso->has_unwind = cprof_elf_unwind(dso->elf, &dso->unwind);
-    cprof_elf_image(dso->elf, &dso->low, &dso->high, &dso->entry);
+    note_image(dso);
 }
 
 static int dso_create(pid_t pid, const struct cprof_mmap *mmap, const char *path,

@@ -1,0 +1,112 @@
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Between fork and exec in a program that has threads: only async-signal-safe calls. */
+static void run_child(int go, int failure, const char *const *argv, const char *const *envp,
+                      const char *cwd, const struct rlimit *files)
+{
+    static const int ignored_by_python[] = {SIGPIPE, SIGXFSZ};
+    sigset_t none;
+    char byte;
+    int code;
+    ssize_t n;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (size_t i = 0; i < sizeof(ignored_by_python) / sizeof(int); i++)
+        signal(ignored_by_python[i], SIG_DFL);
+    do
+        n = read(go, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    if (n != 1)
+        _exit(127); /* never let go */
+    setrlimit(RLIMIT_NOFILE, files);
+    if (!cwd || chdir(cwd) == 0) {
+        if (envp)
+            environ = (char **)envp;
+        execvp(argv[0], (char *const *)argv);
+    }
+    code = errno;
+    n = write(failure, &code, sizeof(code));
+    _exit(n == sizeof(code) ? 127 : 126);
+}
+
+int cprof_child_create(struct cprof_child *child, const char *const *argv,
+                       const char *const *envp, const char *cwd,
+                       const struct rlimit *files, struct cprof_error *err)
+{
+    int go[2], failure[2];
+    pid_t pid;
+
+    if (pipe2(go, O_CLOEXEC) < 0)
+        return cprof_error_set(err, -errno, "child: cannot make a pipe: %s",
+                               strerror(errno));
+    if (pipe2(failure, O_CLOEXEC) < 0) {
+        int r = -errno;
+        close(go[0]);
+        close(go[1]);
+        return cprof_error_set(err, r, "child: cannot make a pipe: %s", strerror(-r));
+    }
+    pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        run_child(go[0], failure[1], argv, envp, cwd, files);
+    }
+    close(go[0]);
+    close(failure[1]);
+    child->go_fd = go[1];
+    child->failure_fd = failure[0];
+    child->pid = pid > 0 ? pid : 0;
+    if (pid < 0) {
+        int r = -errno;
+        cprof_child_deinit(child);
+        return cprof_error_set(err, r, "child: cannot fork: %s", strerror(-r));
+    }
+    return 0;
+}
+
+static void close_pipes(struct cprof_child *child)
+{
+    if (child->go_fd >= 0)
+        close(child->go_fd);
+    if (child->failure_fd >= 0)
+        close(child->failure_fd);
+    child->go_fd = child->failure_fd = -1;
+}
+
+int cprof_child_go(struct cprof_child *child, const char *name, struct cprof_error *err)
+{
+    int code = 0;
+    ssize_t n;
+
+    if (write(child->go_fd, "", 1) != 1)
+        return cprof_error_set(err, -EPIPE, "child: %s ended before it started", name);
+    do
+        n = read(child->failure_fd, &code, sizeof(code));
+    while (n < 0 && errno == EINTR);
+    close_pipes(child);
+    if (n != sizeof(code))
+        return 0;
+    waitpid(child->pid, NULL, 0);
+    child->pid = 0;
+    return cprof_error_set(err, -code, "child: cannot run %s: %s", name, strerror(code));
+}
+
+void cprof_child_deinit(struct cprof_child *child)
+{
+    bool was_waiting = child->pid > 0 && child->go_fd >= 0;
+
+    close_pipes(child);
+    if (was_waiting) {
+        waitpid(child->pid, NULL, 0);
+        child->pid = 0;
+    }
+}

@@ -1,0 +1,321 @@
+/* unwind_libunwind.c - the files' own unwind tables, walked by libunwind in remote mode.
+ *
+ * libunwind asks through accessors: where the table for an address is (find_proc_info),
+ * for memory (the sample's stack bytes, else bytes of the mapped files) and for registers.
+ * Its cache of rules is per address space; it is off at first, and its size can only be
+ * set once the first step has made it, so it grows with use (cache_grow). */
+#include "unwind.h"
+
+#include <errno.h>
+#include <libunwind-x86_64.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "maps.h"
+
+/* Exported by libunwind but declared in none of its public headers. */
+int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as, unw_word_t ip,
+                                       unw_dyn_info_t *di, unw_proc_info_t *pi,
+                                       int need_unwind_info, void *arg);
+
+enum { N_CACHE_STEPS = 3 };
+
+struct cprof_unwind_space {
+    unw_addr_space_t as;
+    uint64_t n_unwound;
+    int cache_step;
+};
+
+/* One sample being unwound: what the accessors get as `arg`. */
+struct context {
+    const struct cprof_maps *maps;
+    const struct cprof_unwind_input *in;
+    const struct cprof_maps_entry *last; /* file of the last look-up */
+    bool is_guess;     /* the last step had no table to go by */
+    enum cprof_end trouble; /* why memory was refused, ROOT when it was not */
+};
+
+static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi,
+                          int need_unwind_info, void *arg)
+{
+    struct context *c = arg;
+    const struct cprof_maps_entry *entry = cprof_maps_find(c->maps, ip);
+    const struct cprof_elf_unwind *unwind;
+    unw_dyn_info_t di;
+
+    c->is_guess = true;
+    if (!entry || !entry->dso->has_unwind || !entry->dso->unwind.is_table_usable)
+        return -UNW_ENOINFO;
+    unwind = &entry->dso->unwind;
+    memset(&di, 0, sizeof(di));
+    di.format = UNW_INFO_FORMAT_REMOTE_TABLE;
+    di.start_ip = entry->start;
+    di.end_ip = entry->end;
+    di.u.rti.segbase = entry->bias + unwind->hdr_vaddr;
+    di.u.rti.table_data = entry->bias + unwind->table_vaddr;
+    di.u.rti.table_len = unwind->n_fdes * 8 / sizeof(unw_word_t);
+    c->last = entry;
+    if (_Ux86_64_dwarf_search_unwind_table(as, ip, &di, pi, need_unwind_info, arg) < 0)
+        return -UNW_ENOINFO;
+    c->is_guess = false;
+    return 0;
+}
+
+static void put_unwind_info(unw_addr_space_t as, unw_proc_info_t *pi, void *arg)
+{
+    (void)as, (void)pi, (void)arg; /* libunwind frees its own */
+}
+
+static int get_dyn_info_list_addr(unw_addr_space_t as, unw_word_t *ret, void *arg)
+{
+    (void)as, (void)ret, (void)arg;
+    return -UNW_ENOINFO;
+}
+
+static bool read_file(struct context *c, uint64_t address, unw_word_t *ret)
+{
+    const struct cprof_maps_entry *entry = c->last;
+    const uint8_t *bytes;
+    size_t n = 0;
+
+    if (!entry || address < entry->bias + entry->dso->low ||
+        address >= entry->bias + entry->dso->high)
+        entry = cprof_maps_find_image(c->maps, address);
+    if (!entry)
+        return false;
+    c->last = entry;
+    bytes = cprof_elf_at(entry->dso->elf, address - entry->bias, &n);
+    *ret = 0; /* inside the image but not in the file: zero fill, not needed for unwinding */
+    if (bytes)
+        memcpy(ret, bytes, n < sizeof(*ret) ? n : sizeof(*ret));
+    return true;
+}
+
+/* Where a stack can go on above its copied bytes; further up it is another stack. */
+enum { STACK_REACH = 64 << 20 };
+
+static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value,
+                      int is_write, void *arg)
+{
+    struct context *c = arg;
+    uint64_t sp = c->in->regs[CPROF_REG_RSP], at = address - sp;
+
+    (void)as;
+    if (is_write)
+        return -UNW_EINVAL;
+    if (c->in->stack_n >= 8 && at <= c->in->stack_n - 8) {
+        memcpy(value, c->in->stack + at, 8);
+        return 0;
+    }
+    if (address < sp && sp - address <= CPROF_RED_ZONE) {
+        /* After `pop %rbp` the table still says "saved at CFA-16", below the stack pointer
+         * and so not copied; the register itself has the value again. */
+        *value = c->in->regs[CPROF_REG_RBP];
+        return 0;
+    }
+    if (read_file(c, address, value))
+        return 0;
+    c->trouble = c->in->is_stack_full && address >= sp && at < STACK_REACH
+                     ? CPROF_END_TRUNCATED
+                     : CPROF_END_BAD_MEMORY;
+    return -UNW_EINVAL;
+}
+
+static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *value,
+                      int is_write, void *arg)
+{
+    struct context *c = arg;
+
+    (void)as;
+    if (is_write)
+        return -UNW_EREADONLYREG;
+    if (reg < 0 || reg >= CPROF_N_REGS)
+        return -UNW_EBADREG;
+    *value = c->in->regs[reg];
+    return 0;
+}
+
+static int access_fpreg(unw_addr_space_t as, unw_regnum_t reg, unw_fpreg_t *value,
+                        int is_write, void *arg)
+{
+    (void)as, (void)reg, (void)value, (void)is_write, (void)arg;
+    return -UNW_EINVAL;
+}
+
+static int resume(unw_addr_space_t as, unw_cursor_t *cursor, void *arg)
+{
+    (void)as, (void)cursor, (void)arg;
+    return -UNW_EINVAL;
+}
+
+static int get_proc_name(unw_addr_space_t as, unw_word_t ip, char *text, size_t n,
+                         unw_word_t *offset, void *arg)
+{
+    (void)as, (void)ip, (void)text, (void)n, (void)offset, (void)arg;
+    return -UNW_ENOINFO;
+}
+
+static int create(struct cprof_unwind_space **ret)
+{
+    static const unw_accessors_t accessors = {
+        .find_proc_info = find_proc_info,
+        .put_unwind_info = put_unwind_info,
+        .get_dyn_info_list_addr = get_dyn_info_list_addr,
+        .access_mem = access_mem,
+        .access_reg = access_reg,
+        .access_fpreg = access_fpreg,
+        .resume = resume,
+        .get_proc_name = get_proc_name,
+    };
+    struct cprof_unwind_space *space = calloc(1, sizeof(*space));
+
+    if (!space)
+        return -ENOMEM;
+    space->as = unw_create_addr_space((unw_accessors_t *)&accessors, 0);
+    if (!space->as) {
+        free(space);
+        return -ENOMEM;
+    }
+    unw_set_caching_policy(space->as, UNW_CACHE_GLOBAL);
+    *ret = space;
+    return 0;
+}
+
+static void destroy(struct cprof_unwind_space *space)
+{
+    if (!space)
+        return;
+    unw_destroy_addr_space(space->as);
+    free(space);
+}
+
+static void flush(struct cprof_unwind_space *space)
+{
+    unw_flush_cache(space->as, 0, 0); /* always flushes all */
+}
+
+/* A set size before the first step is lost (the first step makes the table anew), and a
+ * short-lived process is not worth a large one: grow after some use. */
+static void cache_grow(struct cprof_unwind_space *space)
+{
+    static const struct {
+        uint64_t after;
+        size_t size;
+    } steps[N_CACHE_STEPS] = {{8, 1 << 9}, {128, 1 << 11}, {2048, 1 << 14}};
+
+    space->n_unwound++;
+    if (space->cache_step < N_CACHE_STEPS &&
+        space->n_unwound >= steps[space->cache_step].after)
+        unw_set_cache_size(space->as, steps[space->cache_step++].size, 0);
+}
+
+/* A frame at the program's entry point has no caller, whatever the tables say of it. */
+static bool is_entry(const struct context *c, uint64_t pc)
+{
+    enum { START_SIZE = 64 };
+    const struct cprof_maps_entry *entry = cprof_maps_find(c->maps, pc);
+    uint64_t start;
+
+    if (!entry || !entry->dso->entry)
+        return false;
+    start = entry->bias + entry->dso->entry;
+    return pc >= start && pc < start + START_SIZE;
+}
+
+/* Why it ended at the last frame of the chain, `r` being what libunwind said. */
+static enum cprof_end reason(const struct context *c, int r, uint64_t pc, uint64_t sp,
+                             bool was_signal)
+{
+    uint64_t low = c->in->regs[CPROF_REG_RSP] - CPROF_RED_ZONE;
+
+    if (is_entry(c, pc) || (r == 0 && !c->is_guess))
+        return CPROF_END_ROOT;
+    if (!cprof_maps_find(c->maps, pc))
+        return CPROF_END_NO_MAPPING;
+    if (c->trouble != CPROF_END_ROOT && was_signal &&
+        (sp < low || sp - low > c->in->stack_n + CPROF_RED_ZONE))
+        return CPROF_END_OTHER_STACK;
+    if (c->trouble != CPROF_END_ROOT)
+        return c->trouble;
+    return c->is_guess ? CPROF_END_NO_INFO : CPROF_END_BAD_MEMORY;
+}
+
+/* Frames come from memory that may be anything: going on needs code at the new address and
+ * a stack pointer that moved up (or went to another stack through a signal frame). */
+static bool is_plausible(const struct context *c, uint64_t ip, uint64_t sp, uint64_t last_sp,
+                         bool was_signal)
+{
+    return (sp > last_sp || was_signal) && cprof_maps_find(c->maps, ip - 1);
+}
+
+static void walk(struct context *c, unw_cursor_t *cursor, struct cprof_unwind_chain *chain)
+{
+    uint64_t pc = chain->pc[0], sp = c->in->regs[CPROF_REG_RSP], next_sp;
+    bool is_signal = false, was_signal, passed_signal = false;
+    unw_word_t ip;
+    int r;
+
+    for (;;) {
+        c->is_guess = false;
+        c->trouble = CPROF_END_ROOT;
+        r = unw_step(cursor);
+        if (r <= 0 || unw_get_reg(cursor, UNW_REG_IP, &ip) < 0 ||
+            unw_get_reg(cursor, UNW_REG_SP, &next_sp) < 0) {
+            chain->end = reason(c, r, pc, sp, passed_signal);
+            return;
+        }
+        if (!ip) {
+            chain->end = reason(c, 0, pc, sp, passed_signal);
+            return;
+        }
+        if (!is_plausible(c, ip, next_sp, sp, is_signal)) {
+            chain->end = c->is_guess ? CPROF_END_NO_INFO : CPROF_END_BAD_MEMORY;
+            if (is_entry(c, pc))
+                chain->end = CPROF_END_ROOT;
+            return;
+        }
+        if (chain->n == CPROF_UNWIND_MAX_FRAMES) {
+            chain->end = CPROF_END_DEPTH;
+            return;
+        }
+        chain->n_guessed += c->is_guess;
+        was_signal = is_signal;
+        is_signal = unw_is_signal_frame(cursor) > 0;
+        passed_signal |= is_signal;
+        /* A trampoline is entered at its first byte, and what a signal interrupted had not
+         * called anything: only real callers are moved into their call. */
+        pc = is_signal || was_signal ? ip : ip - 1;
+        sp = next_sp;
+        chain->pc[chain->n++] = pc;
+    }
+}
+
+static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *maps,
+                   const struct cprof_unwind_input *in, struct cprof_unwind_chain *chain)
+{
+    struct context c = {.maps = maps, .in = in};
+    unw_cursor_t cursor;
+
+    chain->n = 0;
+    chain->n_guessed = 0;
+    chain->pc[chain->n++] = in->regs[CPROF_REG_RIP];
+    if (!cprof_maps_find(maps, chain->pc[0])) {
+        chain->end = CPROF_END_NO_MAPPING;
+        return;
+    }
+    if (unw_init_remote(&cursor, space->as, &c) < 0) {
+        chain->end = CPROF_END_BAD_MEMORY;
+        return;
+    }
+    walk(&c, &cursor, chain);
+    cache_grow(space);
+}
+
+const struct cprof_unwind_ops cprof_unwind_libunwind = {
+    .name = "libunwind",
+    .needs_stack = true,
+    .create = create,
+    .destroy = destroy,
+    .flush = flush,
+    .unwind = unwind,
+};
