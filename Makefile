@@ -66,7 +66,7 @@ proto: ## generate csrc/proto/*.pb-c.[ch] again
 
 sdist: ## dist/cprof-*.tar.gz
 	script/bootstrap --test
-	.venv/bin/python -m build --sdist
+	.venv/bin/python setup.py --quiet sdist
 
 clean: ## remove what was built
 	rm -rf build dist demo-out *.egg-info

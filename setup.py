@@ -113,11 +113,14 @@ core = Extension(
     "cprof._core",
     sources=sorted(glob("csrc/core/*.c") + glob("csrc/proto/*.c") + glob("csrc/py/*.c")),
     depends=sorted(glob("csrc/*/*.h")),
-    include_dirs=["csrc/core", "csrc/proto", "csrc/py"],
     define_macros=[("Py_LIMITED_API", "0x030b0000")] if IS_ABI3 else [],
     py_limited_api=IS_ABI3,
-    extra_compile_args=["-std=gnu11", "-O2", "-g", "-fvisibility=hidden", "-Wall", "-Wextra"]
-    + more_compile_args,
+    extra_compile_args=[
+        # Not -I: <elf.h> is the system's, "elf.h" is the core's.
+        *("-iquote" + folder for folder in ("csrc/core", "csrc/proto", "csrc/py")),
+        *("-std=gnu11", "-O2", "-g", "-fvisibility=hidden", "-Wall", "-Wextra"),
+        *more_compile_args,
+    ],
     extra_link_args=["-lpthread", "-ldl", "-lm", *more_link_args],
 )
 setup(
