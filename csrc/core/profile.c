@@ -240,13 +240,15 @@ static uint8_t *node_ends(const struct cprof_stacks *s, const uint8_t *is_kernel
     return ends;
 }
 
+static const char KERNEL[] = "[kernel.kallsyms]";
+
 static uint8_t *kernel_mappings(const struct cprof_stacks *s)
 {
     uint8_t *is_kernel = malloc(s->mappings.n + 1);
 
     for (size_t i = 0; is_kernel && i < s->mappings.n; i++)
-        is_kernel[i] =
-            !strcmp(cprof_stacks_text(s, s->mappings.data[i].file), "[kernel.kallsyms]");
+        is_kernel[i] = !strncmp(cprof_stacks_text(s, s->mappings.data[i].file), KERNEL,
+                                sizeof(KERNEL) - 1); /* "..._stext" from some tools */
     return is_kernel;
 }
 

@@ -58,7 +58,8 @@ struct cprof_function {
 
 struct cprof_line {
     uint32_t function;
-    int64_t line; /* 0 = unknown */
+    uint32_t column; /* 0 = unknown */
+    int64_t line;    /* 0 = unknown */
 };
 
 struct cprof_location {

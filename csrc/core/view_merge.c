@@ -173,7 +173,8 @@ static bool is_same_location(const struct merger *m, const struct cprof_location
         return false;
     for (size_t i = 0; i < m->lines.n; i++)
         if (lines[i].function != m->lines.data[i].function ||
-            lines[i].line != m->lines.data[i].line)
+            lines[i].line != m->lines.data[i].line ||
+            lines[i].column != m->lines.data[i].column)
             return false;
     return true;
 }

@@ -1,0 +1,568 @@
+#include <math.h>
+#include <zlib.h>
+
+#include "arena.h"
+#include "outfile.h"
+#include "pprof.h"
+#include "pprof_facts.h"
+#include "profile.pb-c.h"
+
+/* The file is written as a row of small Profile messages, each with some elements of one
+ * repeated field, which together are the same as one large message: what is being packed
+ * stays small whatever the profile's size. */
+enum { BATCH = 256, BATCH_BYTES = 1 << 20 };
+
+enum { GZIP_LEVEL = 1, GZIP_WINDOW = 15 + 16 };
+
+struct sample { /* the rows of one stack and thread */
+    uint32_t stack, thread;
+};
+
+struct writer {
+    const struct cprof_profile *p;
+    const struct cprof_stacks *s;
+    int error; /* the first failure; nothing is written after it */
+    z_stream z;
+    bool is_deflating;
+    CPROF_VEC(uint8_t) out, packed;
+    struct cprof_arena arena;    /* of the batch being built */
+    struct cprof_strtab strings; /* the file's string table */
+    uint32_t *string_ids;        /* by string of s: number in `strings`, or CPROF_NONE */
+    uint64_t *location_ids;      /* by location; 0 = not in the file */
+    uint64_t *function_ids;      /* by function */
+    CPROF_VEC(struct sample) samples;
+    CPROF_VEC(int64_t) values; /* n_types for each sample */
+    CPROF_VEC(int64_t) comments;
+};
+
+static void writer_deinit(struct writer *w)
+{
+    if (w->is_deflating)
+        deflateEnd(&w->z);
+    free(w->out.data);
+    free(w->packed.data);
+    cprof_arena_deinit(&w->arena);
+    cprof_strtab_deinit(&w->strings);
+    free(w->string_ids);
+    free(w->location_ids);
+    free(w->function_ids);
+    free(w->samples.data);
+    free(w->values.data);
+    free(w->comments.data);
+}
+
+static int writer_init(struct writer *w, const struct cprof_profile *p)
+{
+    const struct cprof_stacks *s = p->stacks;
+
+    *w = (struct writer){.p = p, .s = s};
+    w->string_ids = malloc((s->strings.n + 1) * sizeof(*w->string_ids));
+    w->location_ids = calloc(s->locations.n + 1, sizeof(*w->location_ids));
+    w->function_ids = calloc(s->functions.n + 1, sizeof(*w->function_ids));
+    if (!w->string_ids || !w->location_ids || !w->function_ids)
+        return -ENOMEM;
+    memset(w->string_ids, 0xff, (s->strings.n + 1) * sizeof(*w->string_ids));
+    if (deflateInit2(&w->z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) !=
+        Z_OK)
+        return -ENOMEM;
+    w->is_deflating = true;
+    return 0;
+}
+
+static void fail(struct writer *w, int error)
+{
+    if (!w->error)
+        w->error = error;
+}
+
+static int64_t text(struct writer *w, const char *text)
+{
+    uint32_t id = 0;
+    int r = cprof_strtab_add(&w->strings, text, &id);
+
+    if (r < 0)
+        fail(w, r);
+    return id;
+}
+
+static int64_t string(struct writer *w, uint32_t string)
+{
+    if (w->string_ids[string] == CPROF_NONE)
+        w->string_ids[string] = (uint32_t)text(w, cprof_stacks_text(w->s, string));
+    return w->string_ids[string];
+}
+
+/* Room in the batch for `n` things of `size`; NULL once anything has failed. */
+static void *take(struct writer *w, size_t n, size_t size)
+{
+    void *p = w->error ? NULL : cprof_arena_take(&w->arena, n * size);
+
+    if (!p)
+        fail(w, -ENOMEM);
+    return p;
+}
+
+static void compress_bytes(struct writer *w, const uint8_t *bytes, size_t n, int flush)
+{
+    const size_t step = 64 * 1024, most = 1 << 30; /* z.avail_in is an int */
+    int r = Z_OK;
+
+    do {
+        size_t now = n < most ? n : most;
+        w->z.next_in = (uint8_t *)bytes;
+        w->z.avail_in = (unsigned)now;
+        bytes += now;
+        n -= now;
+        do {
+            if (cprof_vec_reserve(&w->out, step) < 0) {
+                fail(w, -ENOMEM);
+                return;
+            }
+            w->z.next_out = w->out.data + w->out.n;
+            w->z.avail_out = (unsigned)step;
+            r = deflate(&w->z, n ? Z_NO_FLUSH : flush);
+            w->out.n += step - w->z.avail_out;
+        } while (!w->z.avail_out);
+    } while (n);
+    if (flush == Z_FINISH && r != Z_STREAM_END)
+        fail(w, -EIO);
+}
+
+/* Pack and compress a batch, and begin a new one. */
+static void emit(struct writer *w, const Perftools__Profiles__Profile *message)
+{
+    size_t n;
+
+    if (w->error)
+        return;
+    n = perftools__profiles__profile__get_packed_size(message);
+    w->packed.n = 0;
+    if (cprof_vec_reserve(&w->packed, n + 1) < 0) {
+        fail(w, -ENOMEM);
+        return;
+    }
+    perftools__profiles__profile__pack(message, w->packed.data);
+    compress_bytes(w, w->packed.data, n, Z_NO_FLUSH);
+    cprof_arena_reset(&w->arena);
+}
+
+static bool is_full(const struct writer *w, size_t n)
+{
+    return n == BATCH || w->arena.n >= BATCH_BYTES;
+}
+
+/* One sample for each stack and thread, in order of their first row. */
+static int aggregate(struct writer *w)
+{
+    const struct cprof_profile *p = w->p;
+    struct cprof_map ids = {0};
+    int r = 0;
+
+    for (size_t i = 0; i < p->n && r >= 0; i++) {
+        struct sample sample = {p->stack[i], p->thread[i]};
+        uint64_t key = (uint64_t)sample.stack << 32 | sample.thread;
+        uint32_t id = cprof_map_get(&ids, key);
+
+        if (id == CPROF_MAP_NONE) {
+            id = (uint32_t)w->samples.n;
+            if (id == CPROF_MAP_NONE || cprof_vec_push(&w->samples, sample) < 0 ||
+                cprof_vec_reserve(&w->values, p->n_types) < 0 ||
+                cprof_map_add(&ids, key, id) < 0) {
+                r = -ENOMEM;
+                break;
+            }
+            for (size_t k = 0; k < p->n_types; k++)
+                w->values.data[w->values.n++] = 0;
+        }
+        for (size_t k = 0; k < p->n_types; k++) {
+            int64_t *value = &w->values.data[id * p->n_types + k];
+            *value = cprof_sum(*value, cprof_profile_value(p, k, i));
+        }
+    }
+    cprof_map_deinit(&ids);
+    return r;
+}
+
+static bool is_zero(const struct writer *w, size_t sample)
+{
+    const int64_t *values = w->values.data + sample * w->p->n_types;
+
+    for (size_t k = 0; k < w->p->n_types; k++)
+        if (values[k])
+            return false;
+    return true;
+}
+
+/* Ids for the locations that samples use, and for their functions, in order. */
+static int number_tables(struct writer *w)
+{
+    const struct cprof_stacks *s = w->s;
+    uint8_t *is_used = calloc(s->nodes.n + 1, 1);
+    uint64_t n_locations = 0, n_functions = 0;
+
+    if (!is_used)
+        return -ENOMEM;
+    for (size_t i = 0; i < w->samples.n; i++)
+        if (!is_zero(w, i))
+            is_used[w->samples.data[i].stack] = 1;
+    for (size_t i = s->nodes.n; i-- > 0;) {
+        const struct cprof_node *node = &s->nodes.data[i];
+        if (!is_used[i])
+            continue;
+        w->location_ids[node->location] = 1;
+        if (node->parent != CPROF_NONE)
+            is_used[node->parent] = 1;
+    }
+    free(is_used);
+    for (size_t i = 0; i < s->locations.n; i++) {
+        const struct cprof_location *location = &s->locations.data[i];
+        if (!w->location_ids[i])
+            continue;
+        w->location_ids[i] = ++n_locations;
+        for (uint32_t k = 0; k < location->n_lines; k++)
+            w->function_ids[s->lines.data[location->first_line + k].function] = 1;
+    }
+    for (size_t i = 0; i < s->functions.n; i++)
+        if (w->function_ids[i])
+            w->function_ids[i] = ++n_functions;
+    return 0;
+}
+
+static int64_t nanoseconds(double seconds)
+{
+    double ns = seconds * 1e9;
+
+    return ns >= 9.2e18 ? INT64_MAX : ns <= -9.2e18 ? INT64_MIN : llround(ns);
+}
+
+static int add_fact(void *writer, const char *comment)
+{
+    struct writer *w = writer;
+
+    return cprof_vec_push(&w->comments, text(w, comment));
+}
+
+static void collect_comments(struct writer *w)
+{
+    for (size_t i = 0; i < w->p->comments.n; i++)
+        if (cprof_vec_push(&w->comments, string(w, w->p->comments.data[i])) < 0)
+            fail(w, -ENOMEM);
+    if (pprof_facts_each(w->p, add_fact, w) < 0)
+        fail(w, -ENOMEM);
+}
+
+static void write_header(struct writer *w)
+{
+    const struct cprof_run *run = &w->p->run;
+    Perftools__Profiles__ValueType types[CPROF_MAX_SAMPLE_TYPES];
+    Perftools__Profiles__ValueType *type_at[CPROF_MAX_SAMPLE_TYPES];
+    Perftools__Profiles__ValueType period = PERFTOOLS__PROFILES__VALUE_TYPE__INIT;
+    Perftools__Profiles__Profile message = PERFTOOLS__PROFILES__PROFILE__INIT;
+
+    text(w, ""); /* number 0 */
+    for (size_t k = 0; k < w->p->n_types; k++) {
+        perftools__profiles__value_type__init(&types[k]);
+        types[k].type = string(w, w->p->types[k].type);
+        types[k].unit = string(w, w->p->types[k].unit);
+        type_at[k] = &types[k];
+    }
+    collect_comments(w);
+    period.type = string(w, run->period_type);
+    period.unit = string(w, run->period_unit);
+    message.n_sample_type = w->p->n_types;
+    message.sample_type = type_at;
+    message.drop_frames = string(w, run->drop_frames);
+    message.keep_frames = string(w, run->keep_frames);
+    if (run->start_unix)
+        message.time_nanos = cprof_sum(run->start_unix, nanoseconds(w->p->from));
+    message.duration_nanos = nanoseconds(w->p->to - w->p->from);
+    message.period_type = period.type || period.unit ? &period : NULL;
+    message.period = (int64_t)run->period;
+    message.n_comment = w->comments.n;
+    message.comment = w->comments.data;
+    message.default_sample_type = string(w, run->default_type);
+    message.doc_url = string(w, run->doc_url);
+    emit(w, &message);
+}
+
+static void add_number(struct writer *w, Perftools__Profiles__Label *labels, size_t *n,
+                       const char *key, int32_t number)
+{
+    Perftools__Profiles__Label *label = &labels[*n];
+
+    if (number < 0)
+        return;
+    perftools__profiles__label__init(label);
+    label->key = text(w, key);
+    label->num = number;
+    label->num_unit = text(w, "id"); /* without a unit, readers lose a 0 */
+    ++*n;
+}
+
+static void add_text(struct writer *w, Perftools__Profiles__Label *labels, size_t *n,
+                     const char *key, uint32_t value)
+{
+    Perftools__Profiles__Label *label = &labels[*n];
+
+    if (!*cprof_stacks_text(w->s, value))
+        return;
+    perftools__profiles__label__init(label);
+    label->key = text(w, key);
+    label->str = string(w, value);
+    ++*n;
+}
+
+static void add_labels(struct writer *w, uint32_t thread, Perftools__Profiles__Sample *to)
+{
+    const struct cprof_thread *t = &w->s->threads.data[thread];
+    size_t most = 4 + t->n_labels, n = 0;
+    Perftools__Profiles__Label *labels = take(w, most, sizeof(*labels));
+    Perftools__Profiles__Label **at = take(w, most, sizeof(*at));
+
+    if (!labels || !at)
+        return;
+    add_number(w, labels, &n, "pid", t->pid);
+    add_number(w, labels, &n, "tid", t->tid);
+    add_text(w, labels, &n, "thread", t->name);
+    add_text(w, labels, &n, "comm", t->comm);
+    for (uint32_t i = 0; i < t->n_labels; i++) {
+        const struct cprof_label *from = &w->s->labels.data[t->first_label + i];
+        perftools__profiles__label__init(&labels[n]);
+        labels[n].key = string(w, from->key);
+        labels[n].str = string(w, from->text);
+        labels[n].num = from->number;
+        labels[n++].num_unit = string(w, from->unit);
+    }
+    for (size_t i = 0; i < n; i++)
+        at[i] = &labels[i];
+    to->n_label = n;
+    to->label = at;
+}
+
+static Perftools__Profiles__Sample *sample_message(struct writer *w, size_t i)
+{
+    const struct sample *sample = &w->samples.data[i];
+    const struct cprof_node *nodes = w->s->nodes.data;
+    Perftools__Profiles__Sample *to = take(w, 1, sizeof(*to));
+    size_t n = 0;
+
+    for (uint32_t at = sample->stack; at != CPROF_NONE; at = nodes[at].parent)
+        n++;
+    if (!to)
+        return NULL;
+    perftools__profiles__sample__init(to);
+    to->location_id = take(w, n, sizeof(*to->location_id));
+    if (!to->location_id)
+        return NULL;
+    for (uint32_t at = sample->stack; at != CPROF_NONE; at = nodes[at].parent)
+        to->location_id[to->n_location_id++] = w->location_ids[nodes[at].location];
+    to->n_value = w->p->n_types;
+    to->value = w->values.data + i * w->p->n_types;
+    add_labels(w, sample->thread, to);
+    return to;
+}
+
+static void write_samples(struct writer *w)
+{
+    Perftools__Profiles__Profile message = PERFTOOLS__PROFILES__PROFILE__INIT;
+    Perftools__Profiles__Sample *batch[BATCH];
+
+    message.sample = batch;
+    for (size_t i = 0; i < w->samples.n && !w->error; i++) {
+        if (is_zero(w, i))
+            continue;
+        batch[message.n_sample++] = sample_message(w, i);
+        if (is_full(w, message.n_sample)) {
+            emit(w, &message);
+            message.n_sample = 0;
+        }
+    }
+    emit(w, &message);
+}
+
+static Perftools__Profiles__Mapping *mapping_message(struct writer *w, size_t i)
+{
+    const struct cprof_mapping *mapping = &w->s->mappings.data[i];
+    Perftools__Profiles__Mapping *to = take(w, 1, sizeof(*to));
+
+    if (!to)
+        return NULL;
+    perftools__profiles__mapping__init(to);
+    to->id = i + 1;
+    to->memory_start = mapping->start;
+    to->memory_limit = mapping->limit;
+    to->file_offset = mapping->offset;
+    to->filename = string(w, mapping->file);
+    to->build_id = string(w, mapping->build_id);
+    to->has_functions = mapping->has_functions;
+    to->has_filenames = mapping->has_filenames;
+    to->has_line_numbers = mapping->has_line_numbers;
+    to->has_inline_frames = mapping->has_inline_frames;
+    return to;
+}
+
+static void write_mappings(struct writer *w)
+{
+    Perftools__Profiles__Profile message = PERFTOOLS__PROFILES__PROFILE__INIT;
+    Perftools__Profiles__Mapping *batch[BATCH];
+
+    message.mapping = batch;
+    for (size_t i = 0; i < w->s->mappings.n && !w->error; i++) {
+        batch[message.n_mapping++] = mapping_message(w, i);
+        if (is_full(w, message.n_mapping)) {
+            emit(w, &message);
+            message.n_mapping = 0;
+        }
+    }
+    emit(w, &message);
+}
+
+static Perftools__Profiles__Location *location_message(struct writer *w, size_t i)
+{
+    const struct cprof_location *location = &w->s->locations.data[i];
+    const struct cprof_line *from = w->s->lines.data + location->first_line;
+    size_t n = location->n_lines;
+    Perftools__Profiles__Location *to = take(w, 1, sizeof(*to));
+    Perftools__Profiles__Line *lines = take(w, n, sizeof(*lines));
+    Perftools__Profiles__Line **at = take(w, n, sizeof(*at));
+
+    if (!to || !lines || !at)
+        return NULL;
+    perftools__profiles__location__init(to);
+    to->id = w->location_ids[i];
+    to->mapping_id = location->mapping == CPROF_NONE ? 0 : location->mapping + 1ull;
+    to->address = location->address;
+    to->is_folded = location->is_folded;
+    for (size_t k = 0; k < n; k++) {
+        perftools__profiles__line__init(&lines[k]);
+        lines[k].function_id = w->function_ids[from[k].function];
+        lines[k].line = from[k].line;
+        lines[k].column = from[k].column;
+        at[k] = &lines[k];
+    }
+    to->n_line = n;
+    to->line = at;
+    return to;
+}
+
+static void write_locations(struct writer *w)
+{
+    Perftools__Profiles__Profile message = PERFTOOLS__PROFILES__PROFILE__INIT;
+    Perftools__Profiles__Location *batch[BATCH];
+
+    message.location = batch;
+    for (size_t i = 0; i < w->s->locations.n && !w->error; i++) {
+        if (!w->location_ids[i])
+            continue;
+        batch[message.n_location++] = location_message(w, i);
+        if (is_full(w, message.n_location)) {
+            emit(w, &message);
+            message.n_location = 0;
+        }
+    }
+    emit(w, &message);
+}
+
+static Perftools__Profiles__Function *function_message(struct writer *w, size_t i)
+{
+    const struct cprof_function *function = &w->s->functions.data[i];
+    Perftools__Profiles__Function *to = take(w, 1, sizeof(*to));
+
+    if (!to)
+        return NULL;
+    perftools__profiles__function__init(to);
+    to->id = w->function_ids[i];
+    to->name = string(w, function->name);
+    to->system_name = string(w, function->system_name);
+    to->filename = string(w, function->filename);
+    to->start_line = function->start_line;
+    return to;
+}
+
+static void write_functions(struct writer *w)
+{
+    Perftools__Profiles__Profile message = PERFTOOLS__PROFILES__PROFILE__INIT;
+    Perftools__Profiles__Function *batch[BATCH];
+
+    message.function = batch;
+    for (size_t i = 0; i < w->s->functions.n && !w->error; i++) {
+        if (!w->function_ids[i])
+            continue;
+        batch[message.n_function++] = function_message(w, i);
+        if (is_full(w, message.n_function)) {
+            emit(w, &message);
+            message.n_function = 0;
+        }
+    }
+    emit(w, &message);
+}
+
+static void write_strings(struct writer *w)
+{
+    Perftools__Profiles__Profile message = PERFTOOLS__PROFILES__PROFILE__INIT;
+    char *batch[BATCH];
+
+    message.string_table = batch;
+    for (size_t i = 0; i < w->strings.n; i++) {
+        batch[message.n_string_table++] =
+            (char *)cprof_strtab_get(&w->strings, (uint32_t)i);
+        if (message.n_string_table == BATCH) {
+            emit(w, &message);
+            message.n_string_table = 0;
+        }
+    }
+    emit(w, &message);
+}
+
+static int encode(struct writer *w)
+{
+    int r = aggregate(w);
+
+    if (r >= 0)
+        r = number_tables(w);
+    if (r < 0)
+        return r;
+    write_header(w);
+    write_samples(w);
+    write_mappings(w);
+    write_locations(w);
+    write_functions(w);
+    write_strings(w);
+    compress_bytes(w, NULL, 0, Z_FINISH);
+    return w->error;
+}
+
+int cprof_pprof_encode(const struct cprof_profile *p, uint8_t **ret, size_t *n,
+                       struct cprof_error *err)
+{
+    struct writer w;
+    int r = writer_init(&w, p);
+
+    if (r >= 0)
+        r = encode(&w);
+    if (r >= 0) {
+        *ret = w.out.data;
+        *n = w.out.n;
+        w.out.data = NULL;
+    } else {
+        cprof_error_set(err, r,
+                        r == -ENOMEM ? "pprof: out of memory"
+                                     : "pprof: too large to be written");
+    }
+    writer_deinit(&w);
+    return r;
+}
+
+int cprof_pprof_write(const struct cprof_profile *p, const char *path,
+                      struct cprof_error *err)
+{
+    uint8_t *bytes;
+    size_t n;
+    int r = cprof_pprof_encode(p, &bytes, &n, err);
+
+    if (r < 0)
+        return r;
+    r = cprof_outfile_write(path, bytes, n, "pprof", err);
+    free(bytes);
+    return r;
+}
