@@ -7,7 +7,7 @@
 #ifndef CPROF_ELF_H
 #define CPROF_ELF_H
 
-#include <../include/elf.h> /* the system's, which this file hides with -Icsrc/core */
+#include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
