@@ -1,0 +1,655 @@
+#define _GNU_SOURCE /* pthread_setname_np */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "session_internal.h"
+#include "view.h"
+
+enum {
+    POLL_MS = 100,            /* look at least so often: ends of targets, jitter */
+    SETTLE_NS = 1000 * 1000,  /* records older than this have all been written */
+    KERNEL_FRAMES_MAX = 1024,
+};
+
+uint64_t cprof_session_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int64_t unix_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* ---- creation ---- */
+
+static int pidfd_open(pid_t pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static int add_target(struct cprof_session *s, pid_t pid, struct cprof_error *err)
+{
+    struct cprof_session_target target = {.pid = pid};
+    struct cprof_proc_status status;
+    int r = pid > 0 ? cprof_proc_status(pid, pid, &status) : -ESRCH;
+
+    if (r < 0)
+        return cprof_error_set(err, r, "session: no process has the number %d", pid);
+    if (status.state == 'Z')
+        return cprof_error_set(err, -ESRCH,
+                               "session: process %d has ended (a zombie: its parent %d has "
+                               "not waited for it)",
+                               pid, status.parent);
+    if (status.is_kernel_thread)
+        return cprof_error_set(err, -EINVAL,
+                               "session: %d is a kernel thread: it has no user code to "
+                               "profile",
+                               pid);
+    target.pidfd = pidfd_open(pid);
+    if (target.pidfd == -EINVAL) /* the number of a thread: profile its process */
+        return cprof_error_set(err, -EINVAL,
+                               "session: %d is a thread, not a process: give its process",
+                               pid);
+    if (target.pidfd < 0)
+        return cprof_error_set(err, target.pidfd, "session: cannot watch process %d: %s",
+                               pid, strerror(-target.pidfd));
+    if (cprof_vec_push(&s->targets, target) < 0) {
+        close(target.pidfd);
+        return cprof_error_set(err, -ENOMEM, "session: out of memory");
+    }
+    return 0;
+}
+
+static int add_targets(struct cprof_session *s, const struct cprof_session_options *options,
+                       struct cprof_error *err)
+{
+    char name[64];
+    int r = 0;
+
+    if (s->is_attached) {
+        if (!options->n_pids)
+            return cprof_error_set(err, -EINVAL, "session: no process given");
+        for (size_t i = 0; r == 0 && i < options->n_pids; i++)
+            r = add_target(s, options->pids[i], err);
+        snprintf(name, sizeof(name), "pid %d", options->pids[0]);
+        s->name = strdup(name);
+    } else {
+        if (!options->argv[0] || !options->argv[0][0])
+            return cprof_error_set(err, -EINVAL, "session: the command is empty");
+        s->name = strdup(options->argv[0]);
+        r = cprof_child_create(&s->child, options->argv, options->envp, options->cwd,
+                               &s->files, err);
+        s->child_pid = s->child.pid;
+        if (r == 0)
+            r = add_target(s, s->child.pid, err);
+    }
+    if (r == 0 && !s->name)
+        r = cprof_error_set(err, -ENOMEM, "session: out of memory");
+    return r;
+}
+
+static int make_tables(struct cprof_session *s)
+{
+    s->cache = calloc(CPROF_SESSION_CACHE, sizeof(*s->cache));
+    s->chain = malloc(sizeof(*s->chain));
+    s->frames = malloc((CPROF_UNWIND_MAX_FRAMES + KERNEL_FRAMES_MAX + 1) * sizeof(*s->frames));
+    if (!s->cache || !s->chain || !s->frames || cprof_stacks_create(&s->stacks) < 0 ||
+        cprof_profile_create(s->stacks, &s->profile) < 0)
+        return -ENOMEM;
+    s->processes.unwind = s->unwind;
+    s->processes.stacks = s->stacks;
+    return 0;
+}
+
+static void command_text(const struct cprof_session *s,
+                         const struct cprof_session_options *options, char *text,
+                         size_t room)
+{
+    size_t n = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; s->is_attached && i < s->targets.n && n < room; i++) {
+        char command[1024];
+        cprof_proc_command(s->targets.data[i].pid, command, sizeof(command));
+        n += (size_t)snprintf(text + n, room - n, "%s%s", i ? "; " : "", command);
+    }
+    for (size_t i = 0; !s->is_attached && options->argv[i] && n < room; i++)
+        n += (size_t)snprintf(text + n, room - n, "%s%s", i ? " " : "", options->argv[i]);
+}
+
+static int fill_run(struct cprof_session *s, const struct cprof_session_options *options)
+{
+    struct cprof_run *run = &s->profile->run;
+    const char *type = s->event->is_clock || s->is_scaled ? "cpu" : s->event->name;
+    const char *unit = s->event->is_clock || s->is_scaled ? "nanoseconds" : "count";
+    struct utsname host = {0};
+    char command[4096];
+    int r = cprof_profile_add_type(s->profile, "samples", "count");
+
+    uname(&host);
+    command_text(s, options, command, sizeof(command));
+    run->rate_asked = s->freq;
+    run->period = s->period;
+    run->stack_bytes = s->stack_bytes;
+    run->is_kernel_excluded = s->is_kernel_excluded;
+    run->has_times = true;
+    if (r == 0)
+        r = cprof_profile_add_type(s->profile, type, unit);
+    if (r == 0)
+        r = cprof_stacks_string(s->stacks, s->event->name, &run->event);
+    if (r == 0)
+        r = cprof_stacks_string(s->stacks, type, &run->period_type);
+    if (r == 0)
+        r = cprof_stacks_string(s->stacks, unit, &run->period_unit);
+    if (r == 0)
+        r = cprof_stacks_string(s->stacks, s->unwind->name, &run->unwinder);
+    if (r == 0)
+        r = cprof_stacks_string(s->stacks, command, &run->command);
+    return r < 0 ? r : cprof_stacks_string(s->stacks, host.nodename, &run->host);
+}
+
+static int fill(struct cprof_session *s, const struct cprof_session_options *options,
+                struct cprof_error *err)
+{
+    int r;
+
+    s->unwind = cprof_unwind_find(options->unwind);
+    if (!s->unwind)
+        return cprof_error_set(err, -EINVAL,
+                               "session: no unwinder is called \"%.40s\"; known: auto "
+                               "libunwind fp",
+                               options->unwind);
+    if (!options->argv == !options->pids)
+        return cprof_error_set(err, -EINVAL, "session: give a command or processes");
+    s->is_attached = options->pids != NULL;
+    s->jitter = options->jitter;
+    s->follow = options->follow;
+    if (getrandom(&s->random, sizeof(s->random), 0) < 0 || !s->random)
+        s->random = cprof_session_now() | 1;
+    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake_fd < 0 || s->done_fd < 0)
+        return cprof_error_set(err, -errno, "session: cannot make an eventfd: %s",
+                               strerror(errno));
+    getrlimit(RLIMIT_NOFILE, &s->files);
+    r = make_tables(s);
+    if (r == 0)
+        r = cprof_probe_cpus(&s->cpus);
+    if (r < 0)
+        return cprof_error_set(err, r, "session: %s", strerror(-r));
+    r = add_targets(s, options, err);
+    if (r == 0)
+        r = cprof_session_open(s, options, err);
+    if (r < 0)
+        return r;
+    r = fill_run(s, options);
+    return r < 0 ? cprof_error_set(err, r, "session: out of memory") : 0;
+}
+
+int cprof_session_create(const struct cprof_session_options *options,
+                         struct cprof_session **ret, struct cprof_error *err)
+{
+    struct cprof_session *s = calloc(1, sizeof(*s));
+    int r;
+
+    if (!s)
+        return cprof_error_set(err, -ENOMEM, "session: out of memory");
+    s->wake_fd = s->done_fd = -1;
+    s->child.go_fd = s->child.failure_fd = -1;
+    s->kernel_mapping = CPROF_NONE;
+    pthread_mutex_init(&s->lock, NULL);
+    r = fill(s, options, err);
+    if (r < 0) {
+        cprof_session_destroy(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+static void restore_file_limit(struct cprof_session *s)
+{
+    if (s->files.rlim_max)
+        setrlimit(RLIMIT_NOFILE, &s->files);
+}
+
+void cprof_session_destroy(struct cprof_session *s)
+{
+    if (!s)
+        return;
+    cprof_session_stop(s, NULL);
+    cprof_child_deinit(&s->child);
+    for (size_t i = 0; i < s->rings.n; i++)
+        cprof_ring_destroy(s->rings.data[i].ring);
+    cprof_vec_free(&s->rings);
+    cprof_counter_deinit(&s->tracker);
+    cprof_counter_deinit(&s->sampler);
+    for (size_t i = 0; i < s->targets.n; i++)
+        if (s->targets.data[i].pidfd >= 0)
+            close(s->targets.data[i].pidfd);
+    cprof_vec_free(&s->targets);
+    cprof_processes_deinit(&s->processes);
+    cprof_session_names_deinit(s);
+    cprof_vec_free(&s->mappings);
+    cprof_map_deinit(&s->mapping_ids);
+    cprof_vec_free(&s->functions);
+    cprof_map_deinit(&s->function_ids);
+    cprof_vec_free(&s->jitters);
+    cprof_vec_free(&s->lost);
+    cprof_vec_free(&s->cpus.numbers);
+    cprof_profile_unref(s->profile);
+    cprof_stacks_unref(s->stacks);
+    if (s->wake_fd >= 0)
+        close(s->wake_fd);
+    if (s->done_fd >= 0)
+        close(s->done_fd);
+    restore_file_limit(s);
+    pthread_mutex_destroy(&s->lock);
+    free(s->cache);
+    free(s->chain);
+    free(s->frames);
+    free(s->name);
+    free(s);
+}
+
+/* ---- the drain thread ---- */
+
+static void reap_child(struct cprof_session *s)
+{
+    int status;
+
+    if (s->child_pid && !atomic_load(&s->child_ended) &&
+        waitpid(s->child_pid, &status, WNOHANG) == s->child_pid) {
+        atomic_store(&s->child_status, status);
+        atomic_store(&s->child_ended, true);
+        s->child.pid = 0;
+    }
+}
+
+/* A target's pidfd is readable: it has ended. When all have, tell who waits. */
+static void note_ended(struct cprof_session *s, struct cprof_session_target *target)
+{
+    uint64_t one = 1;
+    size_t n_left = 0;
+
+    close(target->pidfd);
+    target->pidfd = -1;
+    reap_child(s);
+    for (size_t i = 0; i < s->targets.n; i++)
+        n_left += s->targets.data[i].pidfd >= 0;
+    if (n_left)
+        return;
+    atomic_store(&s->is_done, true);
+    if (write(s->done_fd, &one, sizeof(one)) < 0)
+        return; /* it is readable already */
+}
+
+/* An event whose task has ended polls as hung up at once: another fd of the same CPU wakes
+ * the same ring. */
+static void next_polled(struct cprof_session *s, struct cprof_session_ring *ring)
+{
+    do
+        ring->poll_index++;
+    while (ring->poll_index < s->tracker.fds.n &&
+           s->tracker.fds.data[ring->poll_index].cpu != ring->cpu);
+}
+
+static size_t fill_poll(struct cprof_session *s, struct pollfd *fds)
+{
+    size_t n = 0;
+
+    fds[n++] = (struct pollfd){.fd = s->wake_fd, .events = POLLIN};
+    for (size_t i = 0; i < s->targets.n; i++)
+        fds[n++] = (struct pollfd){.fd = s->targets.data[i].pidfd, .events = POLLIN};
+    for (size_t i = 0; i < s->rings.n; i++) {
+        size_t index = s->rings.data[i].poll_index;
+        int fd = index < s->tracker.fds.n ? s->tracker.fds.data[index].fd : -1;
+        fds[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    }
+    return n;
+}
+
+static void look_at(struct cprof_session *s, const struct pollfd *fds)
+{
+    uint64_t count;
+
+    if (fds[0].revents && read(s->wake_fd, &count, sizeof(count)) < 0)
+        return; /* spurious */
+    for (size_t i = 0; i < s->targets.n; i++)
+        if (fds[1 + i].revents)
+            note_ended(s, &s->targets.data[i]);
+    for (size_t i = 0; i < s->rings.n; i++)
+        if (fds[1 + s->targets.n + i].revents & (POLLHUP | POLLERR | POLLNVAL))
+            next_polled(s, &s->rings.data[i]);
+}
+
+static void *drain_thread(void *arg)
+{
+    struct cprof_session *s = arg;
+    size_t n_max = 1 + s->targets.n + s->rings.n;
+    struct pollfd *fds = calloc(n_max, sizeof(*fds));
+
+    for (size_t i = 0; i < s->rings.n; i++) { /* begin at the ring's own event */
+        s->rings.data[i].poll_index = (size_t)-1;
+        next_polled(s, &s->rings.data[i]);
+    }
+    while (!atomic_load(&s->stop_asked)) {
+        if (fds) {
+            size_t n = fill_poll(s, fds);
+            if (poll(fds, n, POLL_MS) > 0)
+                look_at(s, fds);
+        } else {
+            usleep(POLL_MS * 1000 / 4);
+        }
+        pthread_mutex_lock(&s->lock);
+        cprof_session_drain(s, cprof_session_now() - SETTLE_NS);
+        pthread_mutex_unlock(&s->lock);
+    }
+    free(fds);
+    return NULL;
+}
+
+static int start_thread(struct cprof_session *s)
+{
+    sigset_t all, before;
+    int r;
+
+    sigfillset(&all); /* signals are for the program that uses us */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = pthread_create(&s->thread, NULL, drain_thread, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r)
+        return -r;
+    pthread_setname_np(s->thread, "cprof-drain");
+    s->has_thread = true;
+    return 0;
+}
+
+/* ---- start and stop ---- */
+
+/* Names of threads and maps of what runs already; after enabling, so that whatever changes
+ * later comes as a record. */
+static int read_attached(struct cprof_session *s)
+{
+    struct cprof_tasks tasks = {0};
+    struct cprof_process *process;
+    struct cprof_task *task;
+    char path[64], exe[CPROF_FILENAME_MAX];
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < s->targets.n; i++) {
+        pid_t pid = s->targets.data[i].pid;
+        uint64_t now = cprof_session_now();
+        r = cprof_processes_get(&s->processes, pid, &process);
+        if (r == 0)
+            process->maps_read = now;
+        if (r < 0 || cprof_proc_tasks(pid, &tasks) < 0)
+            continue;
+        for (size_t k = 0; r == 0 && k < tasks.ids.n; k++)
+            r = cprof_processes_task(&s->processes, pid, tasks.ids.data[k], NULL, &task);
+    }
+    cprof_vec_free(&tasks.ids);
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof(path), "/proc/%d/exe", s->targets.data[0].pid);
+    ssize_t n = readlink(path, exe, sizeof(exe) - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    return cprof_session_note_exe(s, s->targets.data[0].pid, exe);
+}
+
+int cprof_session_start(struct cprof_session *s, struct cprof_error *err)
+{
+    int r = 0;
+
+    if (s->is_started)
+        return cprof_error_set(err, -EALREADY, "session: it was started before");
+    s->profile->run.start_mono = s->cut_time = cprof_session_now();
+    s->profile->run.start_unix = unix_now();
+    s->is_started = true;
+    if (s->is_attached) {
+        r = cprof_counter_enable(&s->tracker);
+        if (r == 0)
+            r = cprof_counter_enable(&s->sampler);
+        if (r == 0)
+            r = read_attached(s);
+    } else {
+        r = cprof_child_go(&s->child, s->name, err);
+        if (r < 0)
+            return r;
+    }
+    if (r == 0)
+        r = start_thread(s);
+    return r < 0 ? cprof_error_set(err, r, "session: cannot start: %s", strerror(-r)) : 0;
+}
+
+/* What the kernel counted: CPU time, losses; and for hardware events sampled as CPU time,
+ * how many nanoseconds one of them stands for. */
+static void read_counts(struct cprof_session *s)
+{
+    struct cprof_counts counts;
+
+    cprof_counter_read(&s->sampler, &counts);
+    s->profile->run.cpu_time = s->event->is_clock ? counts.value : counts.time_running;
+    s->n_lost_counted = counts.n_lost;
+    s->has_lost_counted = counts.has_lost;
+    s->scale = counts.value ? (double)counts.time_running / (double)counts.value : 1;
+}
+
+/* Rows of lost samples hold what the kernel's notes of loss said, which count all kinds of
+ * records; the counters know how many samples were lost. Make the rows add up to that. */
+static int settle_lost(struct cprof_session *s)
+{
+    struct cprof_profile *p = s->profile;
+    uint64_t noted = 0, seen = 0, given = 0;
+    int64_t share;
+
+    for (size_t i = 0; i < s->lost.n; i++)
+        noted += s->lost.data[i].n;
+    if (!s->has_lost_counted || noted == s->n_lost_counted)
+        return 0;
+    if (!noted)
+        return cprof_session_add_lost(s, p->run.end_mono, s->n_lost_counted);
+    for (size_t i = 0; i < s->lost.n; i++) {
+        size_t row = s->lost.data[i].row;
+        seen += s->lost.data[i].n;
+        share = (int64_t)((double)s->n_lost_counted * (double)seen / (double)noted + 0.5);
+        p->values[0][row] = share - (int64_t)given;
+        p->values[1][row] = p->values[0][row] * (int64_t)cprof_session_mean_weight(s);
+        given = (uint64_t)share;
+    }
+    return 0;
+}
+
+/* Hardware events that stand for CPU time: one count is so many nanoseconds. */
+static void scale_weights(struct cprof_session *s, struct cprof_profile *p)
+{
+    for (size_t i = 0; s->is_scaled && i < p->n; i++)
+        p->values[1][i] = (int64_t)((double)p->values[1][i] * s->scale + 0.5);
+}
+
+int cprof_session_stop(struct cprof_session *s, struct cprof_error *err)
+{
+    uint64_t one = 1;
+    int r;
+
+    if (!s->is_started || s->is_stopped)
+        return 0;
+    cprof_counter_disable(&s->sampler);
+    cprof_counter_disable(&s->tracker);
+    atomic_store(&s->stop_asked, true);
+    if (s->has_thread) {
+        if (write(s->wake_fd, &one, sizeof(one)) < 0)
+            r = 0; /* it is readable already */
+        pthread_join(s->thread, NULL);
+    }
+    s->has_thread = false;
+    pthread_mutex_lock(&s->lock);
+    s->is_stopped = true;
+    r = cprof_session_drain(s, UINT64_MAX);
+    s->profile->run.end_mono = cprof_session_now();
+    read_counts(s);
+    if (r == 0)
+        r = settle_lost(s);
+    pthread_mutex_unlock(&s->lock);
+    reap_child(s);
+    return r < 0 ? cprof_error_set(err, r, "session: out of memory") : 0;
+}
+
+int cprof_session_wait(struct cprof_session *s, int timeout_ms)
+{
+    struct pollfd fd = {.fd = s->done_fd, .events = POLLIN};
+
+    if (atomic_load(&s->is_done))
+        return 1;
+    if (poll(&fd, 1, timeout_ms) < 0)
+        return errno == EINTR ? -EINTR : 0;
+    return atomic_load(&s->is_done);
+}
+
+/* ---- profiles ---- */
+
+static void set_span(struct cprof_profile *p, uint64_t until)
+{
+    p->run.end_mono = until;
+    p->from = 0;
+    p->to = until > p->run.start_mono ? (double)(until - p->run.start_mono) / 1e9 : 0;
+}
+
+/* Take in what is there and name it; *until is the time up to which all is in. */
+static int catch_up(struct cprof_session *s, uint64_t *until)
+{
+    int r = 0;
+
+    if (s->is_stopped) {
+        *until = s->profile->run.end_mono;
+    } else {
+        *until = cprof_session_now() - SETTLE_NS;
+        r = cprof_session_drain(s, *until);
+        read_counts(s);
+    }
+    return r < 0 ? r : cprof_session_name_all(s);
+}
+
+static int copy_locked(struct cprof_session *s, bool since_last, struct cprof_profile **ret)
+{
+    struct cprof_stacks *stacks;
+    struct cprof_profile *copy = NULL, *window;
+    uint64_t until;
+    int r = catch_up(s, &until);
+
+    if (r < 0)
+        return r;
+    r = cprof_stacks_copy(s->stacks, &stacks);
+    if (r < 0)
+        return r;
+    r = cprof_profile_copy(s->profile, stacks, &copy);
+    cprof_stacks_unref(stacks);
+    if (r < 0)
+        return r;
+    scale_weights(s, copy);
+    set_span(copy, until);
+    if (since_last) {
+        r = cprof_view_window(copy, s->cut_time, until + 1, &window, NULL);
+        cprof_profile_unref(copy);
+        copy = window;
+        if (r == 0)
+            s->cut_time = until + 1;
+    }
+    if (r == 0)
+        *ret = copy;
+    return r;
+}
+
+int cprof_session_snapshot(struct cprof_session *s, bool since_last,
+                           struct cprof_profile **ret, struct cprof_error *err)
+{
+    int r;
+
+    if (!s->is_started || s->is_finished)
+        return cprof_error_set(err, -EINVAL, "session: it is not recording");
+    pthread_mutex_lock(&s->lock);
+    r = copy_locked(s, since_last, ret);
+    pthread_mutex_unlock(&s->lock);
+    return r < 0 ? cprof_error_set(err, r, "session: %s", strerror(-r)) : 0;
+}
+
+int cprof_session_finish(struct cprof_session *s, struct cprof_profile **ret,
+                         struct cprof_error *err)
+{
+    int r;
+
+    if (!s->is_started || s->is_finished)
+        return cprof_error_set(err, -EINVAL, "session: it is not recording");
+    r = cprof_session_stop(s, err);
+    if (r < 0)
+        return r;
+    r = cprof_session_name_all(s);
+    if (r < 0)
+        return cprof_error_set(err, r, "session: out of memory");
+    scale_weights(s, s->profile);
+    set_span(s->profile, s->profile->run.end_mono);
+    s->is_finished = true;
+    *ret = cprof_profile_ref(s->profile);
+    return 0;
+}
+
+void cprof_session_stats(struct cprof_session *s, struct cprof_session_stats *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    pthread_mutex_lock(&s->lock);
+    ret->n_samples = s->profile->n - s->lost.n;
+    for (size_t i = 0; i < s->lost.n; i++)
+        ret->n_lost += (uint64_t)cprof_profile_value(s->profile, 0, s->lost.data[i].row);
+    for (size_t i = 0; i < s->profile->marks.n; i++)
+        ret->n_throttled += s->profile->marks.data[i].kind == CPROF_MARK_THROTTLED;
+    ret->start_mono = s->profile->run.start_mono;
+    ret->now_mono = s->is_stopped ? s->profile->run.end_mono : cprof_session_now();
+    ret->rate_asked = s->freq;
+    ret->event = s->event->name;
+    ret->n_rings = s->rings.n;
+    ret->ring_bytes = s->rings.n ? cprof_ring_size(s->rings.data[0].ring) : 0;
+    ret->n_fds = s->tracker.fds.n + s->sampler.fds.n;
+    ret->is_kernel_excluded = s->is_kernel_excluded;
+    ret->is_running = s->is_started && !s->is_stopped;
+    for (size_t i = 0; i < s->targets.n; i++)
+        ret->n_targets += s->targets.data[i].pidfd >= 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
+pid_t cprof_session_child(const struct cprof_session *s)
+{
+    return s->child_pid;
+}
+
+bool cprof_session_child_status(struct cprof_session *s, int *status)
+{
+    reap_child(s);
+    *status = atomic_load(&s->child_status);
+    return atomic_load(&s->child_ended);
+}
+
+int cprof_session_kill_child(struct cprof_session *s, int signal)
+{
+    if (!s->child_pid || atomic_load(&s->child_ended))
+        return -ESRCH;
+    return kill(s->child_pid, signal) < 0 ? -errno : 0;
+}

@@ -1,0 +1,407 @@
+/* session_drain.c - from the rings to rows: records are taken in order of time over all
+ * rings, so that a mapping made on one CPU is known before a sample of it on another. */
+#include <errno.h>
+#include <string.h>
+
+#include "session_internal.h"
+
+enum { MAPS_RETRY_NS = 100 * 1000 * 1000 };
+
+static int add_mark(struct cprof_session *s, uint64_t time, enum cprof_mark_kind kind,
+                    uint64_t n)
+{
+    struct cprof_mark mark = {.time = time, .kind = kind};
+
+    mark.n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+    return cprof_vec_push(&s->profile->marks, mark);
+}
+
+/* The profile's mapping for an address space's entry: the one made before for the same
+ * piece of the same file, wherever it was mapped, or a new one. */
+static int mapping_of(struct cprof_session *s, struct cprof_maps_entry *entry)
+{
+    struct cprof_session_mapping wanted = {entry->dso, entry->offset,
+                                           entry->end - entry->start};
+    uint64_t key = cprof_hash_mix(entry->dso->no) ^ cprof_hash_mix(entry->offset + 1) ^
+                   cprof_hash_mix(wanted.length + 2);
+    struct cprof_mapping mapping = {.start = entry->start,
+                                    .limit = entry->end,
+                                    .offset = entry->offset};
+    char build_id[2 * CPROF_BUILD_ID_MAX + 1];
+    const char *path = entry->dso->path, *module = strrchr(path, '/');
+    uint32_t i;
+    size_t at = 0;
+    int r;
+
+    while ((i = cprof_map_next(&s->mapping_ids, key, &at)) != CPROF_MAP_NONE) {
+        const struct cprof_session_mapping *known = &s->mappings.data[i];
+        if (known->dso == wanted.dso && known->offset == wanted.offset &&
+            known->length == wanted.length) {
+            entry->mapping = i;
+            entry->shift = s->stacks->mappings.data[i].start - entry->start;
+            return 0;
+        }
+    }
+    cprof_build_id_hex(entry->dso->build_id, entry->dso->build_id_n, build_id);
+    r = cprof_stacks_string(s->stacks, path, &mapping.file);
+    if (r == 0)
+        r = cprof_stacks_string(s->stacks,
+                                entry->dso->kind == CPROF_DSO_FILE && module ? module + 1 : path,
+                                &mapping.module);
+    if (r == 0)
+        r = cprof_stacks_string(s->stacks, build_id, &mapping.build_id);
+    if (r == 0)
+        r = cprof_vec_push(&s->mappings, wanted);
+    if (r == 0)
+        r = cprof_stacks_add_mapping(s->stacks, &mapping, &i);
+    if (r == 0)
+        r = cprof_map_add(&s->mapping_ids, key, i);
+    if (r < 0)
+        return r;
+    entry->mapping = i;
+    entry->shift = 0;
+    return 0;
+}
+
+static int kernel_location(struct cprof_session *s, uint64_t pc, uint32_t *ret)
+{
+    struct cprof_maps_entry entry = {
+        .start = 0xffff800000000000ull, .end = UINT64_MAX, .mapping = CPROF_MAP_NONE};
+    int r;
+
+    if (s->kernel_mapping == CPROF_NONE) {
+        r = cprof_dsos_kernel(&s->processes.dsos, &entry.dso);
+        if (r == 0)
+            r = mapping_of(s, &entry);
+        if (r < 0)
+            return r;
+        s->kernel_mapping = entry.mapping;
+    }
+    return cprof_stacks_location(s->stacks, pc, s->kernel_mapping, ret);
+}
+
+static int unmapped_location(struct cprof_session *s, uint64_t pc, uint32_t *ret)
+{
+    return cprof_stacks_location(s->stacks, pc, CPROF_NONE, ret);
+}
+
+static int user_location(struct cprof_session *s, struct cprof_process *process,
+                         uint64_t pc, uint32_t *ret)
+{
+    struct cprof_session_cached *cached =
+        &s->cache[cprof_hash_mix(pc ^ process->serial) % CPROF_SESSION_CACHE];
+    struct cprof_maps_entry *entry;
+    int r;
+
+    if (cached->pc == pc && cached->serial == process->serial) {
+        *ret = cached->location;
+        return 0;
+    }
+    entry = (struct cprof_maps_entry *)cprof_maps_find(&process->maps, pc);
+    if (!entry)
+        return unmapped_location(s, pc, ret);
+    if (entry->mapping == CPROF_MAP_NONE) {
+        r = mapping_of(s, entry);
+        if (r < 0)
+            return r;
+    }
+    r = cprof_stacks_location(s->stacks, pc + entry->shift, entry->mapping, ret);
+    *cached = (struct cprof_session_cached){pc, process->serial, *ret};
+    return r;
+}
+
+/* Kernel frames, leaf first; markers only say where a part begins. */
+static int kernel_frames(struct cprof_session *s, const struct cprof_record *record,
+                         size_t *n)
+{
+    bool in_kernel = (record->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
+    bool is_kernel_part = false;
+    int r = 0;
+
+    for (uint64_t i = 0; r == 0 && i < record->sample.n_chain; i++) {
+        uint64_t ip = record->sample.chain[i];
+        if (ip >= PERF_CONTEXT_MAX)
+            is_kernel_part = ip == PERF_CONTEXT_KERNEL;
+        else if (is_kernel_part && *n < CPROF_UNWIND_MAX_FRAMES) {
+            r = kernel_location(s, *n ? ip - 1 : ip, &s->frames[*n]);
+            *n += r == 0;
+        }
+    }
+    if (r == 0 && !*n && in_kernel) {
+        r = kernel_location(s, record->sample.ip, &s->frames[0]);
+        *n += r == 0;
+    }
+    return r;
+}
+
+/* perf's order of x86-64 registers -> DWARF's. */
+static void fill_registers(const uint64_t *sampled, uint64_t regs[CPROF_N_REGS])
+{
+    enum { AX, BX, CX, DX, SI, DI, BP, SP, IP, FLAGS, CS, SS, R8 };
+    static const uint8_t place[CPROF_N_REGS] = {AX, DX, CX, BX, SI,     DI,     BP,     SP,
+                                                R8, R8 + 1, R8 + 2, R8 + 3, R8 + 4, R8 + 5,
+                                                R8 + 6, R8 + 7, IP};
+
+    for (size_t i = 0; i < CPROF_N_REGS; i++)
+        memcpy(&regs[i], &sampled[place[i]], sizeof(regs[i]));
+}
+
+static bool wants_maps_again(struct cprof_session *s, struct cprof_process *process,
+                             uint64_t pc)
+{
+    uint64_t now;
+
+    if (cprof_maps_find(&process->maps, pc))
+        return false;
+    now = cprof_session_now();
+    if (now - process->maps_tried < MAPS_RETRY_NS)
+        return false;
+    process->maps_tried = now;
+    return cprof_process_read_maps(&s->processes, process, now) == 0;
+}
+
+static int unwind_user(struct cprof_session *s, struct cprof_process *process,
+                       const struct cprof_sample *sample)
+{
+    struct cprof_unwind_input in = {.stack = sample->stack,
+                                    .stack_n = sample->stack_n,
+                                    .is_stack_full = sample->stack_n == sample->stack_asked};
+    int r;
+
+    if (sample->regs_abi == PERF_SAMPLE_REGS_ABI_NONE) {
+        s->chain->n = 0;
+        s->chain->end = CPROF_END_KERNEL;
+        return 0;
+    }
+    fill_registers(sample->regs, in.regs);
+    if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_64) {
+        s->chain->n = 1;
+        s->chain->pc[0] = in.regs[CPROF_REG_RIP];
+        s->chain->end = CPROF_END_UNSUPPORTED;
+        return 0;
+    }
+    if (!process->has_space) {
+        r = s->unwind->create(&process->space);
+        if (r < 0)
+            return r;
+        process->has_space = true;
+    }
+    wants_maps_again(s, process, in.regs[CPROF_REG_RIP]);
+    s->unwind->unwind(process->space, &process->maps, &in, s->chain);
+    s->profile->run.n_guessed += s->chain->n_guessed > 0;
+    return 0;
+}
+
+static bool is_complete(enum cprof_end end)
+{
+    return end == CPROF_END_ROOT || end == CPROF_END_KERNEL;
+}
+
+/* The whole stack, leaf first, in s->frames. */
+static int build_stack(struct cprof_session *s, const struct cprof_record *record,
+                       struct cprof_process *process, size_t *n)
+{
+    int r;
+
+    *n = 0;
+    r = kernel_frames(s, record, n);
+    if (r == 0)
+        r = unwind_user(s, process, &record->sample);
+    for (size_t i = 0; r == 0 && i < s->chain->n; i++)
+        r = user_location(s, process, s->chain->pc[i], &s->frames[(*n)++]);
+    if (r == 0 && !is_complete(s->chain->end))
+        s->frames[(*n)++] = s->stacks->pseudo[s->chain->end];
+    return r;
+}
+
+/* Redraw the period of the fd that gave this sample, after some samples of its own. Those
+ * of inherited events keep the period that was in force when their task was made. */
+static void redraw(struct cprof_session *s, const struct cprof_record *record)
+{
+    uint32_t i;
+
+    if (record->stream_id != record->id || !s->jitter || !s->event->is_clock)
+        return;
+    i = cprof_map_get(&s->sampler.by_id, record->id);
+    if (i == CPROF_MAP_NONE || --s->jitters.data[i].left)
+        return;
+    cprof_counter_set_period(&s->sampler, i, cprof_session_draw_period(s));
+    s->jitters.data[i].left = 20 + (uint32_t)(s->random % 31);
+}
+
+static int take_sample(struct cprof_session *s, const struct cprof_record *record)
+{
+    struct cprof_row row = {.time = record->time,
+                            .pid = record->pid,
+                            .tid = record->tid,
+                            .cpu = (int32_t)record->cpu,
+                            .values = {1, (int64_t)record->sample.period}};
+    struct cprof_process *process;
+    size_t n;
+    int r;
+
+    if (record->pid < 0 || record->tid < 0) /* already reaped: no name, no maps */
+        return 0;
+    r = cprof_processes_thread(&s->processes, record->pid, record->tid, &row.thread);
+    if (r == 0)
+        r = cprof_processes_get(&s->processes, record->pid, &process);
+    if (r == 0)
+        r = build_stack(s, record, process, &n);
+    if (r == 0)
+        r = cprof_stacks_intern(s->stacks, s->frames, n, &row.stack);
+    if (r == 0)
+        r = cprof_profile_add(s->profile, &row);
+    redraw(s, record);
+    return r;
+}
+
+/* The first file that a child maps after its exec is its program: it becomes the profile's
+ * first mapping. */
+static int note_main_binary(struct cprof_session *s, const struct cprof_record *record)
+{
+    struct cprof_process *process;
+    struct cprof_maps_entry *entry;
+
+    if (s->is_attached || s->mappings.n || record->pid != s->child_pid)
+        return 0;
+    process = cprof_processes_find(&s->processes, record->pid);
+    entry = process ? (struct cprof_maps_entry *)cprof_maps_find(&process->maps,
+                                                                 record->mmap.start)
+                    : NULL;
+    return entry && entry->dso->kind == CPROF_DSO_FILE ? mapping_of(s, entry) : 0;
+}
+
+int cprof_session_note_exe(struct cprof_session *s, pid_t pid, const char *exe)
+{
+    struct cprof_process *process = cprof_processes_find(&s->processes, pid);
+    size_t n = strcspn(exe, " ");
+
+    for (size_t i = 0; process && i < process->maps.entries.n; i++) {
+        struct cprof_maps_entry *entry = &process->maps.entries.data[i];
+        const char *path = entry->dso->path;
+        if (!strcmp(path, exe) || (!strncmp(path, exe, n) && !path[n]))
+            return mapping_of(s, entry);
+    }
+    return 0;
+}
+
+uint64_t cprof_session_mean_weight(const struct cprof_session *s)
+{
+    const struct cprof_profile *p = s->profile;
+    int64_t weight = 0;
+    size_t n = p->n < 1000 ? p->n : 1000, n_samples = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (p->pid[i] < 0)
+            continue;
+        weight += p->values[1][i];
+        n_samples++;
+    }
+    return n_samples ? (uint64_t)weight / n_samples : s->period;
+}
+
+int cprof_session_add_lost(struct cprof_session *s, uint64_t time, uint64_t n)
+{
+    struct cprof_row row = {.time = time, .pid = -1, .tid = -1, .cpu = -1};
+    struct cprof_thread nobody = {.pid = -1, .tid = -1};
+    struct cprof_session_lost lost = {.row = s->profile->n, .n = n};
+    uint32_t frame = s->stacks->pseudo[CPROF_PSEUDO_LOST];
+    int r = cprof_stacks_node(s->stacks, CPROF_NONE, frame, &row.stack);
+
+    if (r == 0)
+        r = cprof_stacks_string(s->stacks, "[lost]", &nobody.name);
+    nobody.comm = nobody.name;
+    if (r == 0)
+        r = cprof_stacks_thread(s->stacks, &nobody, NULL, 0, &row.thread);
+    if (r == 0)
+        r = cprof_vec_reserve(&s->lost, 1);
+    row.values[0] = (int64_t)n;
+    row.values[1] = (int64_t)(n * cprof_session_mean_weight(s));
+    if (r == 0)
+        r = cprof_profile_add(s->profile, &row);
+    if (r == 0)
+        s->lost.data[s->lost.n++] = lost;
+    return r;
+}
+
+static int take_lost(struct cprof_session *s, const struct cprof_record *record)
+{
+    int r = add_mark(s, record->time, CPROF_MARK_LOST, record->lost.n);
+
+    return r < 0 ? r : cprof_session_add_lost(s, record->time, record->lost.n);
+}
+
+static int take_record(struct cprof_session *s, const struct cprof_record *record)
+{
+    struct cprof_processes *ps = &s->processes;
+    int r;
+
+    switch (record->type) {
+    case PERF_RECORD_SAMPLE:
+        return take_sample(s, record);
+    case PERF_RECORD_MMAP2:
+        r = cprof_processes_mmap(ps, record->pid, &record->mmap, record->time);
+        return r < 0 ? r : note_main_binary(s, record);
+    case PERF_RECORD_COMM:
+        return cprof_processes_comm(ps, record->pid, record->tid, record->comm.name,
+                                    record->misc & PERF_RECORD_MISC_COMM_EXEC);
+    case PERF_RECORD_FORK:
+        return cprof_processes_fork(ps, record->task.pid, record->task.tid,
+                                    record->task.parent_pid, record->task.parent_tid);
+    case PERF_RECORD_EXIT:
+        cprof_processes_exit(ps, record->task.pid, record->task.tid, cprof_session_keep_jit,
+                             s);
+        return 0;
+    case PERF_RECORD_LOST:
+    case PERF_RECORD_LOST_SAMPLES:
+        return take_lost(s, record);
+    case PERF_RECORD_THROTTLE:
+        return add_mark(s, record->time, CPROF_MARK_THROTTLED, 1);
+    case PERF_RECORD_SWITCH:
+        s->profile->run.n_switches += !!(record->misc & PERF_RECORD_MISC_SWITCH_OUT);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* Make the ring's next good record its head; false when it has no more. */
+static bool advance(struct cprof_session *s, struct cprof_session_ring *ring)
+{
+    const struct perf_event_header *bytes;
+    int r;
+
+    while ((r = cprof_ring_next(ring->ring, &bytes)) == 1) {
+        if (cprof_record_decode(bytes, bytes->size, s->sampler.attr.sample_type,
+                                &ring->head) == 0)
+            return ring->has_head = true;
+        s->profile->run.n_records_bad++;
+    }
+    s->profile->run.n_records_bad += r < 0;
+    return ring->has_head = false;
+}
+
+int cprof_session_drain(struct cprof_session *s, uint64_t limit)
+{
+    struct cprof_session_ring *first;
+    int r = 0;
+
+    for (size_t i = 0; i < s->rings.n; i++) {
+        cprof_ring_refresh(s->rings.data[i].ring);
+        if (!s->rings.data[i].has_head)
+            advance(s, &s->rings.data[i]);
+    }
+    for (;;) {
+        first = NULL;
+        for (size_t i = 0; i < s->rings.n; i++) {
+            struct cprof_session_ring *ring = &s->rings.data[i];
+            if (ring->has_head && (!first || ring->head.time < first->head.time))
+                first = ring;
+        }
+        if (!first || first->head.time > limit)
+            return r;
+        if (take_record(s, &first->head) < 0)
+            r = -ENOMEM;
+        advance(s, first);
+    }
+}

@@ -1,0 +1,372 @@
+/* session_open.c - attributes, file descriptors and rings of a recording. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "session_internal.h"
+
+enum {
+    STACK_BYTES_MAX = 65528, /* the kernel's limit: a multiple of 8 below 64 KiB */
+    RING_MIN = 128 << 10,    /* two of the largest records */
+    RING_MAX = 8 << 20,
+    RECORD_OVERHEAD = 1024, /* of a sample, beyond its stack bytes */
+};
+
+/* xorshift64*: good enough to be out of step with any program. */
+static double random_unit(struct cprof_session *s)
+{
+    s->random ^= s->random >> 12;
+    s->random ^= s->random << 25;
+    s->random ^= s->random >> 27;
+    return (double)((s->random * 0x2545f4914f6cdd1dull) >> 11) / 9007199254740992.0;
+}
+
+/* The rate is uniform within 10 % of the nominal one, so that its mean is the nominal one.
+ * Setting a period drops what has run of the current one, half a period in the mean, once
+ * in JITTER_MEAN samples: periods are shorter by that, and each sample stands for the
+ * nominal period in the mean. */
+enum { JITTER_FEWEST = 20, JITTER_MOST = 50 };
+
+uint64_t cprof_session_draw_period(struct cprof_session *s)
+{
+    double mean = (JITTER_FEWEST + JITTER_MOST) / 2.0;
+    double nominal = (double)s->period * (1 - 0.5 / mean);
+
+    return (uint64_t)(nominal / (0.9 + 0.2 * random_unit(s)));
+}
+
+static bool is_redrawn(const struct cprof_session *s)
+{
+    return s->jitter && s->event->is_clock;
+}
+
+static void fill_common(const struct cprof_session *s, struct perf_event_attr *attr)
+{
+    attr->size = sizeof(*attr);
+    attr->sample_type = CPROF_SAMPLE_TYPE;
+    attr->sample_id_all = 1;
+    attr->disabled = 1;
+    attr->inherit = 1;
+    attr->inherit_thread = !s->follow;
+    attr->enable_on_exec = !s->is_attached;
+    attr->exclude_hv = 1;
+    attr->exclude_kernel = s->is_kernel_excluded;
+    attr->use_clockid = 1;
+    attr->clockid = CLOCK_MONOTONIC;
+}
+
+static size_t ring_bytes(const struct cprof_session *s, size_t asked)
+{
+    /* room for an eighth of a second of the busiest CPU */
+    double bytes = asked ? (double)asked : s->freq * (s->stack_bytes + RECORD_OVERHEAD) / 8;
+    size_t size = RING_MIN;
+
+    if (!asked && bytes < 512 << 10)
+        bytes = 512 << 10;
+    while (size < RING_MAX && size < bytes)
+        size *= 2;
+    return size;
+}
+
+static void fill_attrs(struct cprof_session *s, size_t ring_size)
+{
+    struct perf_event_attr *track = &s->tracker.attr, *sample = &s->sampler.attr;
+
+    memset(track, 0, sizeof(*track));
+    fill_common(s, track);
+    track->type = PERF_TYPE_SOFTWARE;
+    track->config = PERF_COUNT_SW_DUMMY;
+    track->sample_period = 1;
+    track->mmap = track->mmap2 = track->build_id = 1;
+    track->comm = track->comm_exec = track->task = track->context_switch = 1;
+    track->watermark = 1;
+    track->wakeup_watermark = (uint32_t)(ring_size / 4);
+
+    memset(sample, 0, sizeof(*sample));
+    fill_common(s, sample);
+    sample->type = s->event->type;
+    sample->config = s->event->config;
+    sample->watermark = 1;
+    sample->wakeup_watermark = track->wakeup_watermark;
+    if (s->period) {
+        sample->sample_period = s->period;
+    } else {
+        sample->freq = 1;
+        sample->sample_freq = (uint64_t)s->freq;
+    }
+    sample->sample_type = CPROF_SAMPLE_TYPE_SAMPLING | PERF_SAMPLE_REGS_USER;
+    sample->sample_regs_user = CPROF_REGS_MASK;
+    if (s->stack_bytes) {
+        sample->sample_type |= PERF_SAMPLE_STACK_USER;
+        sample->sample_stack_user = s->stack_bytes;
+    }
+    if (!s->is_kernel_excluded) {
+        sample->sample_type |= PERF_SAMPLE_CALLCHAIN;
+        sample->exclude_callchain_user = 1;
+    }
+}
+
+/* Map the first event of a CPU; the ring is halved while the locked-memory budget refuses. */
+static int map_ring(struct cprof_session *s, int fd, int cpu, size_t *size,
+                    struct cprof_error *err)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct cprof_session_ring ring = {.cpu = cpu, .fd = fd};
+    int r;
+
+    if (cprof_vec_reserve(&s->rings, 1) < 0)
+        return cprof_error_set(err, -ENOMEM, "session: out of memory");
+    for (;;) {
+        r = cprof_ring_create(fd, *size / page, &ring.ring, err);
+        if ((r != -EPERM && r != -ENOMEM) || *size / 2 < RING_MIN)
+            break;
+        *size /= 2;
+    }
+    if (r == -EPERM) {
+        char value[32];
+        long kb = 0;
+        cprof_proc_number("/proc/sys/kernel/perf_event_mlock_kb", &kb);
+        snprintf(value, sizeof(value), "%ld KiB", kb);
+        cprof_error_refused(err, "kernel.perf_event_mlock_kb", value,
+                            "sysctl kernel.perf_event_mlock_kb=2048, or a higher ulimit -l; "
+                            "or end another profiler of this user");
+    }
+    if (r < 0)
+        return r;
+    s->rings.data[s->rings.n++] = ring;
+    return 0;
+}
+
+static struct cprof_session_ring *ring_of(struct cprof_session *s, int cpu)
+{
+    for (size_t i = 0; i < s->rings.n; i++)
+        if (s->rings.data[i].cpu == cpu)
+            return &s->rings.data[i];
+    return NULL;
+}
+
+static int too_many_files(const struct cprof_session *s, struct cprof_error *err)
+{
+    char value[32];
+
+    snprintf(value, sizeof(value), "%llu", (unsigned long long)s->files.rlim_max);
+    cprof_error_set(err, -EMFILE,
+                    "session: too many open files: each thread needs two on each of %zu CPUs",
+                    s->cpus.numbers.n);
+    cprof_error_refused(err, "RLIMIT_NOFILE", value, "raise it: ulimit -Hn 1000000");
+    return -EMFILE;
+}
+
+/* Both events for one thread on one CPU. -ESRCH and -ENODEV are the caller's to skip. */
+static int open_pair(struct cprof_session *s, pid_t tid, int cpu, size_t *ring_size,
+                     struct cprof_error *err)
+{
+    struct cprof_session_ring *ring = ring_of(s, cpu);
+    struct cprof_session_jitter jitter = {.left = JITTER_FEWEST};
+    int fd, r;
+
+    fd = cprof_counter_open(&s->tracker, tid, cpu, ring ? ring->fd : -1);
+    if (fd < 0)
+        return fd == -EMFILE ? too_many_files(s, err) : fd;
+    if (!ring) {
+        r = map_ring(s, fd, cpu, ring_size, err);
+        if (r < 0)
+            return r;
+        ring = ring_of(s, cpu);
+    }
+    if (cprof_vec_reserve(&s->jitters, 1) < 0)
+        return cprof_error_set(err, -ENOMEM, "session: out of memory");
+    fd = cprof_counter_open(&s->sampler, tid, cpu, ring->fd);
+    if (fd < 0)
+        return fd == -EMFILE ? too_many_files(s, err) : fd;
+    s->jitters.data[s->jitters.n++] = jitter;
+    if (is_redrawn(s))
+        cprof_counter_set_period(&s->sampler, s->sampler.fds.n - 1,
+                                 cprof_session_draw_period(s));
+    return 0;
+}
+
+static int open_task(struct cprof_session *s, pid_t tid, size_t *ring_size,
+                     struct cprof_error *err)
+{
+    int r = 0, n_opened = 0;
+
+    for (size_t i = 0; i < s->cpus.numbers.n; i++) {
+        r = open_pair(s, tid, s->cpus.numbers.data[i], ring_size, err);
+        if (r == -ENODEV) /* the CPU went offline */
+            continue;
+        if (r < 0)
+            return r;
+        n_opened++;
+    }
+    return n_opened ? 0 : r;
+}
+
+/* All threads of a process; those that appear meanwhile are children of threads without
+ * our events, so the list is read again until it holds no new one. */
+static int open_process(struct cprof_session *s, pid_t pid, size_t *ring_size,
+                        struct cprof_error *err)
+{
+    struct cprof_tasks tasks = {0};
+    struct cprof_map done = {0};
+    size_t n_new, n_opened = 0;
+    int r;
+
+    do {
+        n_new = 0;
+        r = cprof_proc_tasks(pid, &tasks);
+        for (size_t i = 0; r == 0 && i < tasks.ids.n; i++) {
+            if (cprof_map_get(&done, (uint64_t)tasks.ids.data[i]) != CPROF_MAP_NONE)
+                continue;
+            n_new++;
+            r = cprof_map_set(&done, (uint64_t)tasks.ids.data[i], 1);
+            if (r == 0)
+                r = open_task(s, tasks.ids.data[i], ring_size, err);
+            n_opened += r == 0;
+            if (r == -ESRCH) /* it ended */
+                r = 0;
+        }
+    } while (r == 0 && n_new);
+    cprof_vec_free(&tasks.ids);
+    cprof_map_deinit(&done);
+    if (r == 0 && !n_opened)
+        r = -ESRCH;
+    return r;
+}
+
+static void close_events(struct cprof_session *s)
+{
+    struct perf_event_attr track = s->tracker.attr, sample = s->sampler.attr;
+
+    for (size_t i = 0; i < s->rings.n; i++)
+        cprof_ring_destroy(s->rings.data[i].ring);
+    s->rings.n = 0;
+    s->jitters.n = 0;
+    cprof_counter_deinit(&s->tracker);
+    cprof_counter_deinit(&s->sampler);
+    s->tracker.attr = track;
+    s->sampler.attr = sample;
+}
+
+static int open_targets(struct cprof_session *s, size_t asked, struct cprof_error *err)
+{
+    size_t size = ring_bytes(s, asked);
+    int r = 0;
+
+    fill_attrs(s, size);
+    for (size_t i = 0; r == 0 && i < s->targets.n; i++) {
+        pid_t pid = s->targets.data[i].pid;
+        r = s->is_attached ? open_process(s, pid, &size, err)
+                           : open_task(s, pid, &size, err);
+        if (r == -EINVAL && s->tracker.attr.build_id) { /* linux before 5.12 */
+            close_events(s);
+            s->tracker.attr.build_id = 0;
+            i = (size_t)-1;
+            r = 0;
+        } else if (r == -ESRCH) {
+            cprof_error_set(err, r, "session: process %d has ended", pid);
+        }
+    }
+    return r;
+}
+
+/* One event, with the kernel if that is wanted and allowed. */
+static int open_event(struct cprof_session *s, const struct cprof_session_options *options,
+                      bool is_user_only, struct cprof_error *err)
+{
+    pid_t pid = s->is_attached ? s->targets.data[0].pid : 0;
+    bool may_drop_kernel = options->kernel < 0 && !is_user_only;
+    int r;
+
+    s->is_kernel_excluded = options->kernel == 0 || is_user_only;
+    cprof_error_clear(err);
+    r = open_targets(s, options->ring_bytes, err);
+    if ((r == -EACCES || r == -EPERM) && may_drop_kernel && (!err || !err->knob[0])) {
+        close_events(s);
+        s->is_kernel_excluded = true;
+        r = open_targets(s, options->ring_bytes, err);
+    }
+    if (r < 0)
+        close_events(s);
+    if ((r == -EACCES || r == -EPERM) && (!err || !err->knob[0]))
+        cprof_probe_refusal(r, pid, options->kernel > 0 && cprof_probe_paranoid() <= 2, err);
+    return r;
+}
+
+static int set_rate(struct cprof_session *s, const struct cprof_session_options *options,
+                    struct cprof_error *err)
+{
+    long most = cprof_probe_max_sample_rate();
+
+    s->freq = options->freq;
+    s->period = options->period;
+    if (options->freq < 0 || !isfinite(options->freq) || (options->freq && options->period))
+        return cprof_error_set(err, -EINVAL, "session: give a positive freq, or a period");
+    if (!s->freq && !s->period)
+        s->freq = s->is_attached ? 99 : 997;
+    if (s->event->is_clock) {
+        if (s->period)
+            s->freq = 1e9 / (double)s->period;
+        else
+            s->period = (uint64_t)(1e9 / s->freq);
+    }
+    if (s->freq > (double)most) {
+        char value[32];
+        snprintf(value, sizeof(value), "%ld", most);
+        cprof_error_set(err, -EINVAL, "session: %.0f Hz is above the kernel's limit of %ld",
+                        s->freq, most);
+        cprof_error_refused(err, "kernel.perf_event_max_sample_rate", value,
+                            "a lower freq, or sysctl kernel.perf_event_max_sample_rate");
+        return -EINVAL;
+    }
+    if (s->freq && s->freq < 1 && !s->event->is_clock)
+        return cprof_error_set(err, -EINVAL, "session: freq must be at least 1");
+    return 0;
+}
+
+/* Each thread needs two fds on each CPU: use all the room there is. */
+static void raise_file_limit(struct cprof_session *s)
+{
+    struct rlimit all;
+
+    getrlimit(RLIMIT_NOFILE, &s->files);
+    all = s->files;
+    all.rlim_cur = all.rlim_max;
+    if (all.rlim_cur != s->files.rlim_cur)
+        setrlimit(RLIMIT_NOFILE, &all);
+}
+
+int cprof_session_open(struct cprof_session *s, const struct cprof_session_options *options,
+                       struct cprof_error *err)
+{
+    const struct cprof_event *candidates[4];
+    bool is_user_only;
+    int n, r = -EOPNOTSUPP;
+
+    if (options->stack_bytes > STACK_BYTES_MAX)
+        return cprof_error_set(err, -EINVAL, "session: stack_bytes is at most %d",
+                               STACK_BYTES_MAX);
+    s->stack_bytes = s->unwind->needs_stack ? options->stack_bytes & ~7u : 0;
+    n = cprof_event_candidates(options->event, candidates, 4, &is_user_only, err);
+    if (n < 0)
+        return n;
+    raise_file_limit(s);
+    for (int i = 0; i < n; i++) {
+        s->event = candidates[i];
+        r = set_rate(s, options, err);
+        if (r == 0)
+            r = open_event(s, options, is_user_only, err);
+        if (r != -ENOENT && r != -ENODEV && r != -EOPNOTSUPP)
+            break;
+    }
+    if (r == -ENOENT || r == -ENODEV || r == -EOPNOTSUPP)
+        return cprof_error_set(err, -EOPNOTSUPP,
+                               "event: this machine cannot sample %s: %s (see cprof doctor)",
+                               options->event, strerror(-r));
+    if (r < 0 && (!err || !err->code))
+        cprof_error_set(err, r, "session: cannot open %s: %s", s->event->name, strerror(-r));
+    s->is_scaled = r == 0 && !s->event->is_clock && !strncmp(options->event, "auto", 4);
+    return r;
+}
