@@ -84,7 +84,7 @@ class BuildCore(build_ext):
     def build_extension(self, ext: Extension) -> None:
         cflags, libs = pkg_config_flags()
         python = [f"-I{path}" for path in self.include_dirs or []]
-        check_compiler(self.compiler.compiler_so[:1], [*cflags, *python])
+        check_compiler(self.compiler.compiler_so, [*cflags, *python])
         ext.extra_compile_args += cflags
         ext.extra_link_args += libs
         super().build_extension(ext)
