@@ -34,10 +34,12 @@ void *cprof_arena_take(struct cprof_arena *arena, size_t n)
     size_t rounded = (n + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     void *p;
 
-    if (rounded < n || (arena->limit && rounded > arena->limit - arena->n))
+    if (rounded < n || (arena->limit && rounded > arena->limit - arena->n)) {
+        arena->is_over_limit = true;
         chunk = NULL;
-    else if (!chunk || rounded > chunk->capacity - chunk->n)
+    } else if (!chunk || rounded > chunk->capacity - chunk->n) {
         chunk = add_chunk(arena, rounded);
+    }
     if (!chunk) {
         arena->is_failed = true;
         return NULL;
@@ -68,7 +70,7 @@ void cprof_arena_reset(struct cprof_arena *arena)
     if (first)
         first->n = 0;
     arena->n = 0;
-    arena->is_failed = false;
+    arena->is_failed = arena->is_over_limit = false;
 }
 
 void cprof_arena_deinit(struct cprof_arena *arena)

@@ -10,9 +10,10 @@ struct cprof_arena_chunk;
 /* A zeroed arena is empty and has no limit. */
 struct cprof_arena {
     struct cprof_arena_chunk *last;
-    size_t n;       /* bytes taken since the last reset */
-    size_t limit;   /* take() fails beyond; 0 = none */
-    bool is_failed; /* some take() failed since the last reset */
+    size_t n;           /* bytes taken since the last reset */
+    size_t limit;       /* take() fails beyond; 0 = none */
+    bool is_failed;     /* some take() failed since the last reset, */
+    bool is_over_limit; /* and that for the limit */
 };
 
 /* `n` bytes, aligned for anything, not zeroed; NULL when out of memory or over the limit.

@@ -7,14 +7,19 @@
  * own facts (quality, command, host, rate) travel in comments "cprof.<key>: <value>" and
  * come back on reading.
  *
- * Reader limits: CPROF_PPROF_MAX_BYTES of protobuf after inflating; every reference is
- * checked. Any producer's file is accepted when it is valid; unknown fields are skipped. */
+ * Reader limits: CPROF_PPROF_MAX_BYTES of protobuf after inflating, CPROF_PPROF_MAX_MEMORY
+ * of decoded messages, CPROF_PPROF_MAX_NODES of distinct frames; every reference is
+ * checked. Any producer's file is accepted when it is valid; unknown fields are skipped.
+ * Samples without locations get the frame "[no stack]". Functions that are named only by
+ * their mangled name are demangled. */
 #ifndef CPROF_PPROF_H
 #define CPROF_PPROF_H
 
 #include "profile.h"
 
-#define CPROF_PPROF_MAX_BYTES ((size_t)2 << 30)
+#define CPROF_PPROF_MAX_BYTES ((size_t)512 << 20)
+#define CPROF_PPROF_MAX_MEMORY ((size_t)1 << 30)
+#define CPROF_PPROF_MAX_NODES ((size_t)1 << 25)
 
 /* Write to `path`: first a temporary file beside it, then renamed; on failure nothing
  * stands under `path` that was not there before. 0 or negative errno (-ENOSPC ...). */

@@ -16,6 +16,9 @@ void cprof_strtab_deinit(struct cprof_strtab *tab)
 
 static int append(struct cprof_strtab *tab, const char *text, size_t n, uint64_t hash)
 {
+    size_t own =
+        (uintptr_t)text - (uintptr_t)tab->text; /* where, if it is from the table */
+    bool is_own = tab->text && own < tab->text_n;
     int r;
 
     if (tab->text_n + n + 1 > UINT32_MAX)
@@ -28,7 +31,7 @@ static int append(struct cprof_strtab *tab, const char *text, size_t n, uint64_t
     if (r < 0)
         return r;
     tab->offsets[tab->n++] = (uint32_t)tab->text_n;
-    memcpy(tab->text + tab->text_n, text, n);
+    memcpy(tab->text + tab->text_n, is_own ? tab->text + own : text, n);
     tab->text[tab->text_n + n] = '\0';
     tab->text_n += n + 1;
     return 0;

@@ -21,8 +21,8 @@ struct cprof_strtab {
 /* A zeroed table is valid; it holds "" as number 0 from the first add on. */
 void cprof_strtab_deinit(struct cprof_strtab *tab);
 
-/* Intern `n` bytes of `text` (NUL inside ends it): 0 and *ret, -ENOMEM, or -EOVERFLOW
- * when the table would pass 4 GiB. */
+/* Intern `n` bytes of `text` (NUL inside ends it), which may be text of this table: 0 and
+ * *ret, -ENOMEM, or -EOVERFLOW when the table would pass 4 GiB. */
 int cprof_strtab_add_n(struct cprof_strtab *tab, const char *text, size_t n,
                        uint32_t *ret);
 int cprof_strtab_add(struct cprof_strtab *tab, const char *text, uint32_t *ret);
@@ -30,8 +30,8 @@ int cprof_strtab_add(struct cprof_strtab *tab, const char *text, uint32_t *ret);
 /* The text of `id`; "" for numbers that were never given out. */
 const char *cprof_strtab_get(const struct cprof_strtab *tab, uint32_t id);
 
-/* *to becomes an independent copy of `from` for reading: its text, not its hash table (0 or
- * -ENOMEM, then *to is empty). */
+/* *to becomes an independent copy of `from` for reading: its text, not its hash table (0
+ * or -ENOMEM, then *to is empty). */
 int cprof_strtab_copy(const struct cprof_strtab *from, struct cprof_strtab *to);
 
 #endif
