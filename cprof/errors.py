@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _EVENT_MODULES = ("event", "counter")
 _GONE = (errno.ESRCH, errno.ECHILD)
-_NOT_A_PROFILE = (errno.EBADMSG, errno.E2BIG, errno.EFBIG, errno.EOVERFLOW, errno.EINVAL)
+_TOO_LARGE = (errno.E2BIG, errno.EFBIG, errno.EOVERFLOW)
 
 
 class CprofError(Exception):
@@ -121,15 +121,19 @@ def _rebuild(
 
 
 def from_core(
-    error: _core.CoreError, *, path: str | None = None, command: str | None = None
+    error: _core.CoreError,
+    *,
+    path: str | None = None,
+    is_reading: bool = False,
+    command: str | None = None,
 ) -> Exception:
     """The public exception for what the core reports. `path` names the file that was being
-    read or written, `command` the program that was being started: they decide what ENOENT
+    written (or read), `command` the program that was being started: they decide what ENOENT
     and its kin are about."""
     code, message, knob, value, remedy = error.args
     if code == errno.ENOMEM:
         return MemoryError(message)
-    if code == errno.EBADMSG or (path is not None and code in _NOT_A_PROFILE):
+    if code == errno.EBADMSG or (is_reading and code in _TOO_LARGE):
         return CorruptProfile(message, remedy)
     if path is not None:
         return OSError(code, os.strerror(code), path)
@@ -160,8 +164,10 @@ def _from_session(code: int, message: str, remedy: str, command: str | None) -> 
 class translated:  # noqa: N801 - a with-statement that reads as a word
     """`with translated(): ...` turns a CoreError of the block into a public exception."""
 
-    def __init__(self, *, path: str | None = None, command: str | None = None) -> None:
-        self._path, self._command = path, command
+    def __init__(
+        self, *, path: str | None = None, is_reading: bool = False, command: str | None = None
+    ) -> None:
+        self._path, self._is_reading, self._command = path, is_reading, command
 
     def __enter__(self) -> None:
         pass
@@ -173,4 +179,6 @@ class translated:  # noqa: N801 - a with-statement that reads as a word
         trace: "TracebackType | None",
     ) -> None:
         if isinstance(error, _core.CoreError):
-            raise from_core(error, path=self._path, command=self._command) from None
+            raise from_core(
+                error, path=self._path, is_reading=self._is_reading, command=self._command
+            ) from None

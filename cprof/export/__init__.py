@@ -1,0 +1,42 @@
+"""Writing a profile to a file, in the format that the file's extension names.
+
+A format is a module here with `EXTENSIONS` and `write(profile, path, type_index)`; it
+writes to `path` all or nothing (`cprof.export.files`). To add one, see
+docs/adding-an-exporter.md.
+"""
+
+import os
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cprof.profile import Profile
+
+_MODULES = {
+    ".pb.gz": "pprof",
+    ".pb": "pprof",
+    ".pprof": "pprof",
+    ".folded": "folded",
+    ".collapsed": "folded",
+    ".svg": "picture",
+    ".png": "picture",
+}
+EXTENSIONS = tuple(_MODULES)
+
+
+def extension(path: str) -> str:
+    """The extension of `path` that decides its format. Raises ValueError for an unknown
+    one, with those that are known."""
+    name = os.path.basename(path).lower()
+    for known in EXTENSIONS:
+        if name.endswith(known):
+            return known
+    raise ValueError(
+        f"cannot tell the format of {path!r} by its name; known are {' '.join(EXTENSIONS)}"
+    )
+
+
+def write(profile: "Profile", path: str, type_index: int) -> None:
+    """Write `profile` to `path`; formats that hold one sample type take `type_index`."""
+    module = import_module(f"cprof.export.{_MODULES[extension(path)]}")
+    module.write(profile, path, type_index)

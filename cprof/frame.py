@@ -1,0 +1,67 @@
+"""A profile as a pandas DataFrame: one row a sample, names as categories.
+
+The numbers come straight from the columns; a name is made once for each distinct thread,
+function and stack, not once for each sample.
+"""
+
+from collections.abc import Callable, Iterable
+
+from cprof import _core
+from cprof.errors import MissingPackage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    import pandas
+
+
+def dataframe(core: _core.Profile, run: "dict[str, Any]") -> "pandas.DataFrame":
+    """See `Profile.to_dataframe`."""
+    try:
+        import numpy as np
+        import pandas as pd
+    except ImportError as error:
+        raise MissingPackage(
+            f"to_dataframe() needs pandas ({error})", "pip install pandas"
+        ) from error
+
+    def array(name: str) -> "Any":
+        return np.asarray(memoryview(core.column(name)))
+
+    def named(numbers: "Any", name_of: Callable[[int], str]) -> "Any":
+        distinct, codes = np.unique(numbers, return_inverse=True)
+        names = [name_of(int(number)) for number in distinct]
+        categories = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        new_codes = np.array([categories[name] for name in names], dtype=np.int32)
+        return pd.Categorical.from_codes(new_codes[codes], categories=list(categories))
+
+    threads, functions = core.threads, core.functions_table
+    leaves = np.asarray(memoryview(core.leaf_functions()))
+    columns = {
+        "time": _seconds(array("time"), run),
+        "pid": array("pid"),
+        "tid": array("tid"),
+        "cpu": array("cpu"),
+        "thread": named(array("thread"), lambda i: threads[i][2]),
+        "comm": named(array("thread"), lambda i: threads[i][3]),
+        "function": named(leaves, lambda i: functions[i][0] if i < len(functions) else ""),
+        "module": named(leaves, lambda i: functions[i][4] if i < len(functions) else ""),
+        "stack": named(array("stack"), lambda i: folded(core.stack(i))),
+    }
+    for name, _ in core.sample_types:
+        columns[name if name not in columns else f"{name} value"] = array(name)
+    return pd.DataFrame(columns)
+
+
+def folded(stack: Iterable[tuple[str, str]]) -> str:
+    """A stack (leaf first) as "root;...;leaf"; a semicolon in a name becomes a colon."""
+    return ";".join(name.replace(";", ":") for name, _ in reversed(list(stack)))
+
+
+def _seconds(times: "Any", run: "dict[str, Any]") -> "Any":
+    import numpy as np
+
+    if not run["has_times"]:
+        return np.full(len(times), np.nan)
+    return (times - np.uint64(run["start_mono"])).astype(np.int64) / 1e9

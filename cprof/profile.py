@@ -1,0 +1,446 @@
+"""Profile: what a recording found, as one immutable table of samples, and every view of it.
+
+A view (a window, a filter, a sum) is a Profile again. Nothing here records
+(`cprof.recorder`), formats (`cprof.report`) or draws (`cprof.plot`).
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from cprof import _core
+from cprof.errors import CprofError, NoSymbols, translated
+from cprof.rows import FunctionRow, Thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    import pandas
+    from matplotlib.axes import Axes
+
+    from cprof.match import Pattern
+    from cprof.report import Table
+    from cprof.tree import Node
+
+_LABEL = "cprof.label."
+_COMPLETE = ("root", "kernel")
+_END_OF_TIME = 2**64 - 1
+_MAX_SECONDS = 1e9
+_MAX_WINDOWS = 1_000_000
+_NS = 1e9
+
+
+class Columns(Mapping[str, memoryview]):
+    """The columns of a profile by name, as read-only buffers; reading one copies nothing.
+
+    "time" (uint64, CLOCK_MONOTONIC ns), "pid", "tid", "cpu" (int32, -1 unknown), "thread",
+    "stack" (uint32, numbers), and each sample type (int64). One entry for each sample.
+    """
+
+    _FIXED = ("time", "pid", "tid", "cpu", "thread", "stack")
+
+    def __init__(self, core: _core.Profile) -> None:
+        self._core = core
+        self._names = (*self._FIXED, *(name for name, _ in core.sample_types))
+
+    def __getitem__(self, name: str) -> memoryview:
+        if name not in self._names:
+            raise KeyError(name)
+        return memoryview(self._core.column(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class Profile:
+    """The samples of one recording, or a view of them. Immutable; equal only to itself.
+
+    Times are seconds since the recording began, also in views. A `sample_type` is the name
+    of one of `sample_types`; None is the profile's own default (for recordings, "cpu"
+    in nanoseconds). Made by `cprof.record`, `Recorder` and `cprof.load`.
+    """
+
+    __slots__ = ("__weakref__", "_core", "_run")
+
+    def __init__(self, core: _core.Profile) -> None:
+        self._core = core
+        self._run = core.run
+
+    # What it is
+
+    @property
+    def samples(self) -> int:
+        """How many samples (lost ones are not among them)."""
+        return int(self._core.quality()["samples"])
+
+    @property
+    def lost(self) -> int:
+        """How many samples the kernel could not deliver; they stand as "[lost]"."""
+        return int(self._core.quality()["lost"])
+
+    @property
+    def truncated(self) -> int:
+        """How many samples have a stack that was larger than the bytes copied of it."""
+        return int(self.quality["truncated"])
+
+    @property
+    def duration(self) -> float:
+        """Seconds that this profile covers; the sum of both for `p + q`."""
+        return float(self._run["to"] - self._run["from"])
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The seconds (from, to) since the recording began that this profile covers."""
+        return float(self._run["from"]), float(self._run["to"])
+
+    @property
+    def event(self) -> str:
+        """What really sampled: "cycles", "task-clock" ...; "" when an imported file does
+        not say."""
+        return str(self._run["event"])
+
+    @property
+    def command(self) -> str:
+        """The command line that was recorded, or "pid 123"; "" when unknown."""
+        return str(self._run["command"])
+
+    @property
+    def host(self) -> str:
+        """The machine's name; "" when unknown."""
+        return str(self._run["host"])
+
+    @property
+    def start_time(self) -> "datetime | None":
+        """When this profile's span began (aware, UTC); None when unknown."""
+        from datetime import UTC, datetime, timedelta
+
+        start = self._run["start_unix"]
+        if not start:
+            return None
+        seconds, ns = divmod(start, 10**9)
+        offset = timedelta(microseconds=ns / 1e3 + self._run["from"] * 1e6)
+        return datetime.fromtimestamp(seconds, UTC) + offset
+
+    @property
+    def sample_types(self) -> list[tuple[str, str]]:
+        """(name, unit) of each value that a sample has."""
+        return self._core.sample_types
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """The sum over all samples by sample type name, lost samples included."""
+        names = (name for name, _ in self._core.sample_types)
+        return dict(zip(names, self._core.totals(), strict=True))
+
+    @property
+    def threads(self) -> list[Thread]:
+        """The threads that have samples here, in order of pid and tid."""
+        table = self._core.threads
+        rows = {Thread(*table[i]) for i in set(memoryview(self._core.column("thread")))}
+        return sorted(rows, key=lambda row: (row.pid, row.tid, row.name))
+
+    @property
+    def modules(self) -> list[str]:
+        """The programs and libraries on the stacks, in order of self."""
+        sums: dict[str, int] = {}
+        for row in self._rows(self._core.default_type):
+            if row.module:
+                sums[row.module] = sums.get(row.module, 0) + row.self
+        return sorted(sums, key=lambda module: (-sums[module], module))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the user called this recording (`labels=`). Where the parts of a sum differ,
+        their values are joined by ", "."""
+        labels: dict[str, str] = {}
+        for comment in self._run["comments"]:
+            key, separator, value = comment.removeprefix(_LABEL).partition(": ")
+            if separator and comment.startswith(_LABEL):
+                labels[key] = f"{labels[key]}, {value}" if key in labels else value
+        return labels
+
+    @property
+    def quality(self) -> "Mapping[str, Any]":
+        """How good the data are. The keys are stable:
+
+        `samples`, `lost`, `throttled` (times the kernel paused an event), `truncated`
+        (stacks larger than the copy), `switches`, `guessed`, `unknown` (no name at the
+        leaf), `kernel` (taken in the kernel), `bad_records`: counts; `complete`: the part
+        of the samples whose stack reached its start, 0..1, 0 without samples; `ends`:
+        {why a stack ended: samples}; `unwound`: {unwinder: samples}; `rate_asked` (Hz of
+        CPU time, None when by period or unknown) and `rate_reached` (samples per second of
+        CPU time, None when unknown); `coverage`: CPU time by the samples over CPU time by
+        the kernel's own count, None when unknown; `stack_bytes`; `kernel_excluded`: whether
+        the kernel's part was not allowed or not asked for; `event`.
+
+        `switches`, `guessed`, `bad_records` are of the whole recording, all others of these
+        samples.
+        """
+        return _quality(self._core, self._run)
+
+    # Views
+
+    def window(self, t0: float, t1: float | None = None) -> "Profile":
+        """The samples with t0 <= time < t1, in seconds since the recording began (also when
+        this is a window itself); t1 None is the end.
+
+        Raises ValueError for a negative or reversed span, CprofError when the profile has
+        no times (pprof files keep none).
+        """
+        if not (0 <= t0 < _MAX_SECONDS and (t1 is None or t0 <= t1 < _MAX_SECONDS)):
+            raise ValueError(f"no window from {t0} to {t1} s: need 0 <= t0 <= t1")
+        self._need_times()
+        start = self._run["start_mono"]
+        last = _END_OF_TIME if t1 is None else min(start + round(t1 * _NS), _END_OF_TIME)
+        with translated():
+            return Profile(self._core.window(min(start + round(t0 * _NS), last), last))
+
+    def __getitem__(self, seconds: slice) -> "Profile":
+        """`p[2.0:5.0]`, `p[:3]`: the same as `window`."""
+        if not isinstance(seconds, slice):
+            raise TypeError("a profile takes a span of seconds, as in p[2.0:5.0]")
+        if seconds.step is not None:
+            raise ValueError("p[t0:t1] takes no step; split(every=) cuts a profile into parts")
+        return self.window(self.span[0] if seconds.start is None else seconds.start, seconds.stop)
+
+    def split(self, every: float) -> "list[Profile]":
+        """The whole span cut into windows of `every` seconds, the last one shorter. Each
+        sample is in exactly one. Raises ValueError unless `every` is positive."""
+        if not every > 0:
+            raise ValueError(f"cannot split every {every} s: it must be positive")
+        self._need_times()
+        begin, end = self._extent()
+        if (end - begin) / every > _MAX_WINDOWS:
+            raise ValueError(f"every {every} s makes more than {_MAX_WINDOWS:,d} windows")
+        n = max(1, -int(-(end - begin) // every))
+        cuts: list[float | None] = [begin + i * every for i in range(n)]
+        return [self.window(t0 or 0.0, t1) for t0, t1 in zip(cuts, [*cuts[1:], None], strict=True)]
+
+    def filter(
+        self,
+        *,
+        thread: "Pattern | None" = None,
+        comm: "Pattern | None" = None,
+        module: "str | Sequence[str] | None" = None,
+        under: "str | Sequence[str] | None" = None,
+    ) -> "Profile":
+        """The samples that pass every given test; each takes one pattern or several (any of
+        them). Patterns are globs, case counts.
+
+        `thread`: the thread's name, or its tid (int). `comm`: its process's name, or pid
+        (int). `module`: the program or library of the innermost frame, by name, or by path
+        where the pattern has a slash. `under`: a function anywhere on the stack, written
+        whole or without its C++ parameters and template arguments.
+
+        Nothing left is an empty profile. Raises NoSymbols for `under` on a profile without
+        any names.
+        """
+        from cprof import match
+
+        core = self._core
+        masks: dict[str, bytes] = {}
+        if thread is not None or comm is not None:
+            masks["thread"] = match.by_thread(core.threads, thread, comm)
+        if module is not None:
+            masks["module"] = match.by_module(core.mappings, module)
+        if under is not None:
+            self._need_names()
+            masks["under"] = match.by_function(core.functions_table, under)
+        with translated():
+            return Profile(core.filter(**masks))
+
+    def __add__(self, other: "Profile") -> "Profile":
+        """Both together; sample types must agree (ValueError)."""
+        if not isinstance(other, Profile):
+            return NotImplemented
+        with translated():
+            return Profile(_core.merge([self._core, other._core]))
+
+    def __radd__(self, other: object) -> "Profile":
+        """`sum(profiles)` starts with 0."""
+        return self if other == 0 else NotImplemented
+
+    # Questions
+
+    def functions(self, sample_type: str | None = None) -> "Table":
+        """All functions as rows of `function, module, self, total`, in order of self."""
+        index = self._type(sample_type)
+        return self._table(index, self._rows(index), None)
+
+    def top(self, n: int = 20, sample_type: str | None = None) -> "Table":
+        """The first `n` rows of `functions()` under a line that says what was recorded;
+        shows itself as a table."""
+        if n < 0:
+            raise ValueError(f"cannot show {n} rows")
+        index = self._type(sample_type)
+        rows = self._rows(index)
+        return self._table(index, rows[:n], len(rows))
+
+    def tree(self, sample_type: str | None = None) -> "Node":
+        """The call tree, from its root; `print()` shows it."""
+        from cprof.tree import root
+
+        return root(self, self._type(sample_type))
+
+    # Data
+
+    @property
+    def columns(self) -> Columns:
+        """The table's columns by name, as buffers without a copy."""
+        return Columns(self._core)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow C stream of the samples: polars, pandas, duckdb and pyarrow take it.
+        Another schema than its own cannot be asked for."""
+        with translated():
+            return self._core.arrow_stream()
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row a sample: time (s), pid, tid, cpu, thread, comm, function, module (of the
+        leaf), stack ("root;...;leaf"), and one column for each sample type. Needs pandas
+        (MissingPackage)."""
+        from cprof.frame import dataframe
+
+        return dataframe(self._core, self._run)
+
+    def write(self, path: "str | os.PathLike[str]", *, sample_type: str | None = None) -> None:
+        """Write to `path` in the format of its extension: .pb.gz, .pb, .pprof (pprof),
+        .folded, .collapsed (folded text), .svg, .png (flame graph). `sample_type` matters
+        to formats that hold one only. A file that is there is replaced once the new one is
+        complete. Raises ValueError for another extension, OSError when it cannot be
+        written."""
+        from cprof import export
+
+        export.write(self, os.fsdecode(path), self._type(sample_type))
+
+    # Pictures
+
+    def flamegraph(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        sample_type: str | None = None,
+        color: str = "module",
+        invert: bool = False,
+        min_width: float = 0.5,
+        title: str | None = None,
+    ) -> "Axes":
+        """Draw the call tree as a flame graph and return its Axes; a new figure when `ax`
+        is None. Width is the share of `sample_type`, callees stand on their callers
+        (`invert=True`: hang below them). `color` is "module" or "function". Frames narrower
+        than `min_width` pixels are left out, and counted in the footer. Needs matplotlib
+        (MissingPackage)."""
+        from cprof import plot
+
+        options = plot.Options(color=color, invert=invert, min_width=min_width, title=title)
+        return plot.flamegraph(self, self._type(sample_type), ax, options)
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> dict[str, str | bytes]:
+        """What a notebook shows: the top functions as text and a flame graph."""
+        bundle: dict[str, str | bytes] = {"text/plain": str(self.top())}
+        if self.samples or self.lost:
+            from cprof import plot
+
+            bundle.update(plot.pictures(self))
+        return bundle
+
+    def __repr__(self) -> str:
+        from cprof.report import summary
+
+        return f"<Profile {self.command!r}: {summary(self)}>"
+
+    # Helpers
+
+    def _extent(self) -> tuple[float, float]:
+        """The span, and what lies beyond it: the sum of two recordings lasts as long as
+        both, though there may have been a pause between them."""
+        begin, end = self.span
+        last = max(memoryview(self._core.column("time")), default=0) - self._run["start_mono"]
+        return begin, max(end, last / _NS)
+
+    def _type(self, sample_type: str | None) -> int:
+        if sample_type is None:
+            return self._core.default_type
+        names = [name for name, _ in self._core.sample_types]
+        if sample_type not in names:
+            raise ValueError(f"no sample type {sample_type!r} here, only {', '.join(names)}")
+        return names.index(sample_type)
+
+    def _rows(self, index: int) -> list[FunctionRow]:
+        return [FunctionRow(*row[:4]) for row in self._core.functions(index)]
+
+    def _table(self, index: int, rows: list[FunctionRow], n_functions: int | None) -> "Table":
+        from cprof.report import Table, summary
+
+        name, unit = self._core.sample_types[index]
+        heading = [line for line in (self.command, summary(self)) if line]
+        if index != self._core.default_type:
+            heading.append(f"showing {name} ({unit})")
+        total = self._core.totals()[index]
+        return Table(rows, heading=heading, unit=unit, total=total, n_functions=n_functions)
+
+    def _need_times(self) -> None:
+        if not self._run["has_times"]:
+            raise CprofError(
+                "this profile has no times, so it has no windows: "
+                "it was read from a file that keeps sums only"
+            )
+
+    def _need_names(self) -> None:
+        quality = self._core.quality()
+        if quality["samples"] and quality["unknown"] == quality["samples"]:
+            raise NoSymbols("no function in this profile has a name, so none can be asked for")
+
+
+def _quality(core: _core.Profile, run: "Mapping[str, Any]") -> "dict[str, Any]":
+    counts = core.quality()
+    samples, ends = counts["samples"], dict(counts["ends"])
+    complete = sum(ends.get(name, 0) for name in _COMPLETE)
+    sampled = _sampled_ns(core)
+    cpu_time = run["cpu_time"]
+    seconds = (cpu_time or sampled) / _NS
+    return {
+        "samples": samples,
+        "lost": counts["lost"],
+        "throttled": counts["throttled"],
+        "truncated": ends.get("truncated", 0),
+        "complete": complete / samples if samples else 0.0,
+        "ends": ends,
+        "unwound": {run["unwinder"]: samples} if run["unwinder"] else {},
+        "rate_asked": run["rate_asked"] or None,
+        "rate_reached": samples / seconds if seconds else None,
+        "coverage": sampled / cpu_time if cpu_time and sampled else None,
+        "guessed": run["n_guessed"],
+        "unknown": counts["unknown"],
+        "kernel": counts["kernel"],
+        "kernel_excluded": bool(run["is_kernel_excluded"]),
+        "switches": run["n_switches"],
+        "bad_records": run["n_records_bad"],
+        "stack_bytes": run["stack_bytes"],
+        "event": run["event"],
+    }
+
+
+def _sampled_ns(core: _core.Profile) -> int:
+    """CPU time by the samples; 0 when they do not measure it."""
+    for (name, unit), total in zip(core.sample_types, core.totals(), strict=True):
+        if name == "cpu" and unit == "nanoseconds":
+            return total
+    return 0
+
+
+def load(path: "str | os.PathLike[str]") -> Profile:
+    """Read a pprof file, of cprof or of any other program, compressed or not.
+
+    Raises CorruptProfile when it is none, OSError (FileNotFoundError ...) when it cannot be
+    read.
+    """
+    name = os.fsdecode(path)
+    with translated(path=name, is_reading=True):
+        return Profile(_core.load_pprof(name))

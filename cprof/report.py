@@ -1,0 +1,192 @@
+"""Profiles as text: tables of functions, call trees, one-line summaries.
+
+Makes strings; it never prints and never draws (`cprof.plot`). Every name that comes out of
+here is printable.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from cprof.names import elide, printable
+from cprof.rows import FunctionRow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cprof.profile import Profile
+    from cprof.tree import Node
+
+ROWS_SHOWN = 40  # of a table that was not cut to a number of rows by its user
+NAME_WIDTH = 80  # of a function in a table whose width nobody gave
+_TIME = {"nanoseconds": 1, "microseconds": 10**3, "milliseconds": 10**6, "seconds": 10**9}
+_TIME_STEPS = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
+_BYTE_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+
+
+class Scale:
+    """How the values of one column are written: all in the same unit."""
+
+    def __init__(self, unit: str, values: Iterable[int]) -> None:
+        self._factor = _TIME.get(unit, 1)
+        steps = _TIME_STEPS if unit in _TIME else _BYTE_STEPS if unit == "bytes" else ((1, ""),)
+        largest = max((abs(value) for value in values), default=0) * self._factor
+        self._step, self.suffix = next((s for s in steps if largest >= s[0]), steps[-1])
+
+    def text(self, value: int) -> str:
+        if self._step == 1:
+            number = f"{value * self._factor:,d}"
+        else:
+            number = f"{value * self._factor / self._step:,.3f}"
+        return f"{number} {self.suffix}".rstrip()
+
+
+def percent(part: float, whole: float) -> str:
+    """`part` of `whole` with one decimal; "-" when there is no whole."""
+    return f"{100 * part / whole:.1f}%" if whole else "-"
+
+
+def plural(n: int, noun: str) -> str:
+    return f"{n:,d} {noun}" + ("" if n == 1 else "s")
+
+
+def summary(profile: "Profile") -> str:
+    """What was recorded and how well, in one line."""
+    quality = profile.quality
+    line = plural(quality["samples"], "sample")
+    if profile.event:
+        line += f" of {profile.event}"
+    if profile.duration:
+        line += f" in {profile.duration:.2f} s"
+    if quality["rate_asked"]:
+        line += f" at {quality['rate_asked']:g} Hz"
+    return f"{printable(line)}; lost {quality['lost']:,d}; complete {100 * quality['complete']:.1f} %"
+
+
+class Table(list[FunctionRow]):
+    """Functions of a profile in order of self: a list of rows that shows itself as a table.
+
+    `unit` is the unit of the values, `total` what 100 % is, `n_functions` how many
+    functions there are with those that were cut off.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[FunctionRow],
+        *,
+        heading: Sequence[str] = (),
+        unit: str = "",
+        total: int = 0,
+        n_functions: int | None = None,
+    ) -> None:
+        super().__init__(rows)
+        self.heading = tuple(heading)
+        self.unit = unit
+        self.total = total
+        self.n_functions = len(self) if n_functions is None else n_functions
+        self._is_cut = n_functions is not None
+
+    def _shown(self) -> Sequence[FunctionRow]:
+        return self if self._is_cut else self[:ROWS_SHOWN]
+
+    def _cells(self, rows: Sequence[FunctionRow]) -> Iterator[tuple[str, ...]]:
+        scale = Scale(self.unit, (row.total for row in rows))
+        for row in rows:
+            yield (
+                scale.text(row.self),
+                percent(row.self, self.total),
+                scale.text(row.total),
+                percent(row.total, self.total),
+                row.function,
+                row.module,
+            )
+
+    def text(self, width: int | None = None, *, full_names: bool = False) -> str:
+        """The table in lines of at most `width` characters (None: names are cut at 80), or
+        with every name whole."""
+        rows = self._shown()
+        lines = [printable(line) for line in self.heading]
+        header = ("self", "self%", "total", "total%", "function", "module")
+        cells = [header, *self._cells(rows)]
+        numbers = [max(len(line[k]) for line in cells) for k in range(4)]
+        modules = [elide(line[5], NAME_WIDTH) for line in cells]
+        room = self._name_width(width, sum(numbers) + 8, max(map(len, modules)))
+        names = [printable(c[4]) if full_names else elide(c[4], room) for c in cells]
+        pad = min(max(map(len, names)), NAME_WIDTH)
+        for line, name, module in zip(cells, names, modules, strict=True):
+            left = "  ".join(line[k].rjust(numbers[k]) for k in range(4))
+            lines.append(f"{left}  {name.ljust(pad)}  {module}".rstrip())
+        if self.n_functions > len(rows):
+            lines.append(f"... and {plural(self.n_functions - len(rows), 'more function')}")
+        return "\n".join(lines)
+
+    @staticmethod
+    def _name_width(width: int | None, n_left: int, n_module: int) -> int:
+        return NAME_WIDTH if width is None else max(width - n_left - n_module - 2, 24)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = self._shown()
+        names = ("self", "self%", "total", "total%", "function", "module")
+        head = "".join(f"<th>{name}</th>" for name in names)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(printable(cell))}</td>" for cell in line) + "</tr>"
+            for line in self._cells(rows)
+        )
+        caption = "<br>".join(escape(printable(line)) for line in self.heading)
+        n_more = self.n_functions - len(rows)
+        more = f"<tfoot><tr><td colspan=6>... and {n_more:,d} more</td></tr></tfoot>"
+        return (
+            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody>{more if n_more else ''}</table>"
+        )
+
+
+def report_data(profile: "Profile", table: Table, sample_type: str) -> "dict[str, Any]":
+    """What `cprof report --json` writes; documented there, and stable."""
+    return {
+        "command": profile.command,
+        "event": profile.event,
+        "duration": profile.duration,
+        "sample_type": sample_type,
+        "unit": table.unit,
+        "totals": dict(profile.totals),
+        "quality": dict(profile.quality),
+        "labels": dict(profile.labels),
+        "rows": [dict(row) for row in table],
+    }
+
+
+def tree_text(
+    root: "Node", *, min_share: float = 0.005, max_depth: int | None = None, unit: str = ""
+) -> str:
+    """The call tree under `root`, one line a function. Paths below `min_share` of the root
+    are left out. An only child stands under its caller without further indent, so that deep
+    stacks stay on the page."""
+    scale = Scale(unit, (root.total,))
+    width = len(scale.text(root.total))
+    whole = root.total
+    lines = []
+    pending = [(root, "", "")]  # node, what leads its own line, what leads its children's
+    while pending:
+        node, lead, below = pending.pop()
+        module = f"  ({printable(node.module)})" if node.module else ""
+        share = percent(node.total, whole).rjust(6)
+        value = scale.text(node.total).rjust(width)
+        lines.append(f"{share}  {value}  {lead}{elide(node.name, NAME_WIDTH)}{module}")
+        if max_depth is not None and node.depth - root.depth >= max_depth:
+            continue
+        children = [c for c in node.children if abs(c.total) >= min_share * abs(whole)]
+        if len(children) == 1:
+            pending.append((children[0], below, below))
+            continue
+        last = len(children) - 1
+        for i in range(last, -1, -1):
+            branch, bar = ("`- ", "   ") if i == last else ("|- ", "|  ")
+            pending.append((children[i], below + branch, below + bar))
+    return "\n".join(lines)
