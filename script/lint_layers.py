@@ -16,10 +16,11 @@ from pathlib import Path
 # A file belongs to the module whose name it has, or begins with before a "_". It may
 # include headers of its own layer and of lower ones.
 LAYERS = [
-    ["error", "cleanup", "vec", "map", "strtab"],
-    ["event", "counter", "ring", "record", "probe", "proc", "maps", "dso", "elf", "outfile"],
+    ["error", "cleanup", "vec", "map", "strtab", "arena"],
+    ["event", "counter", "ring", "record", "probe", "proc", "maps", "dso", "elf"]
+    + ["outfile", "child"],
     ["unwind", "symbol", "demangle"],
-    ["stack", "profile", "view"],
+    ["stack", "profile", "view", "process"],
     ["pprof", "folded", "arrow"],
     ["session", "dump"],
     ["cprof"],
@@ -37,7 +38,7 @@ FORBIDDEN_SYMBOLS = {
     "printf", "__printf_chk", "vprintf", "__vprintf_chk", "puts", "putchar", "perror",
     "syslog", "exit", "abort", "__assert_fail", "stdout", "stderr",
 }  # fmt: skip
-MAY_LEAVE = {"session"}  # its forked child, which cannot exec, calls _exit()
+MAY_LEAVE = {"child"}  # a forked child that cannot exec calls _exit()
 MAX_FILE_LINES = 800
 MAX_FUNCTION_LINES = 80
 
