@@ -2,8 +2,8 @@
 """Check what the compiler does not: the layers of the C core and its manners.
 
 Needs nothing but Python. Prints one line for each finding and exits 1 if there is any.
-`script/lint_layers.py --root DIR` checks another tree, `--objects DIR` (with `nm`) also
-the compiled core under DIR: no writable data, no calls that print or exit.
+`script/lint_layers.py --root DIR` checks another tree, `--objects DIR` (with objdump)
+also the compiled core under DIR: no writable data, no calls that print or exit.
 """
 
 import argparse
@@ -34,6 +34,10 @@ COMMENT_OR_STRING = re.compile(
 FORBIDDEN_CALL = re.compile(
     r"\b(v?printf|puts|putchar|perror|v?syslog|exit|_exit|_Exit|quick_exit|abort|assert)\s*\("
 )
+# objdump's "VALUE FLAGS SECTION<tab>SIZE [.hidden] NAME". Tables of pointers are in
+# .data.rel.ro, which is written by the loader only.
+SYMBOL = re.compile(r"^[0-9a-f]+ (.{7}) (\S+)\t[0-9a-f]+ (?:\.hidden )?(\S+)$", re.MULTILINE)
+WRITABLE = re.compile(r"\.data(?!\.rel\.ro)|\.t?bss|\.tdata|\*COM\*")
 FORBIDDEN_SYMBOLS = {
     "printf", "__printf_chk", "vprintf", "__vprintf_chk", "puts", "putchar", "perror",
     "syslog", "exit", "abort", "__assert_fail", "stdout", "stderr",
@@ -135,13 +139,14 @@ def check_tests(root: Path) -> Iterator[str]:
 def check_objects(objects: Path) -> Iterator[str]:
     """What the compiled core refers to and defines."""
     for path in sorted(objects.rglob("csrc/core/*.o")):
-        listing = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
-        for line in listing.splitlines():
-            kind, name = line.split()[-2:]
-            if kind in "dDbBC":
-                yield f"{path}: writable global or static: {name}"
-            elif kind == "U" and name in FORBIDDEN_SYMBOLS:
+        command = ["objdump", "--syms", path]
+        listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for match in SYMBOL.finditer(listing):
+            section, name = match[2], match[3]
+            if section == "*UND*" and name in FORBIDDEN_SYMBOLS:
                 yield f"{path}: the core refers to {name}"
+            elif "O" in match[1] and WRITABLE.match(section):
+                yield f"{path}: writable global or static: {name}"
 
 
 def check(root: Path, objects: Path | None = None) -> list[str]:
