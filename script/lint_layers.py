@@ -17,8 +17,10 @@ from pathlib import Path
 # include headers of its own layer and of lower ones.
 LAYERS = [
     ["error", "cleanup", "vec", "map", "strtab", "arena"],
-    ["event", "counter", "ring", "record", "probe", "proc", "maps", "dso", "elf"]
-    + ["outfile", "child"],
+    [
+        *["event", "counter", "ring", "record", "probe"],
+        *["proc", "child", "maps", "elf", "dso", "outfile"],
+    ],
     ["unwind", "symbol", "demangle"],
     ["stack", "profile", "view", "process"],
     ["pprof", "folded", "arrow"],
