@@ -11,8 +11,9 @@
 extern char **environ;
 
 /* Between fork and exec in a program that has threads: only async-signal-safe calls. */
-static void run_child(int go, int failure, const char *const *argv, const char *const *envp,
-                      const char *cwd, const struct rlimit *files)
+static void run_child(int go, int failure, const char *const *argv,
+                      const char *const *envp, const char *cwd,
+                      const struct rlimit *files)
 {
     static const int ignored_by_python[] = {SIGPIPE, SIGXFSZ};
     sigset_t none;

@@ -15,7 +15,8 @@ struct cprof_child {
 };
 
 /* Fork a child that waits. argv[0] is looked up in PATH as execvp(3) does. `files` is the
- * RLIMIT_NOFILE that it gets (the session may have raised its own). 0 or negative errno. */
+ * RLIMIT_NOFILE that it gets (the session may have raised its own). 0 or negative errno.
+ */
 int cprof_child_create(struct cprof_child *child, const char *const *argv,
                        const char *const *envp, const char *cwd,
                        const struct rlimit *files, struct cprof_error *err);

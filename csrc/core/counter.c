@@ -12,8 +12,8 @@
 
 int cprof_perf_event_open(struct perf_event_attr *attr, pid_t tid, int cpu, int group_fd)
 {
-    int fd = (int)syscall(SYS_perf_event_open, attr, tid, cpu, group_fd,
-                          PERF_FLAG_FD_CLOEXEC);
+    int fd =
+        (int)syscall(SYS_perf_event_open, attr, tid, cpu, group_fd, PERF_FLAG_FD_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
@@ -117,5 +117,6 @@ void cprof_counter_read(const struct cprof_counter *counter, struct cprof_counts
 int cprof_counter_set_period(const struct cprof_counter *counter, size_t i,
                              uint64_t period)
 {
-    return ioctl(counter->fds.data[i].fd, PERF_EVENT_IOC_PERIOD, &period) < 0 ? -errno : 0;
+    return ioctl(counter->fds.data[i].fd, PERF_EVENT_IOC_PERIOD, &period) < 0 ? -errno
+                                                                              : 0;
 }

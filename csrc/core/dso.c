@@ -47,8 +47,9 @@ static enum cprof_dso_kind kind_of(const char *path)
     return is_file_path(path) ? CPROF_DSO_FILE : CPROF_DSO_ANON;
 }
 
-/* Is the open file the one that was mapped? By build id where the kernel gave one; else by
- * inode, except across devices: overlay and btrfs report another device than stat(2). */
+/* Is the open file the one that was mapped? By build id where the kernel gave one; else
+ * by inode, except across devices: overlay and btrfs report another device than stat(2).
+ */
 static bool is_same_file(const struct cprof_dso *dso, int fd, struct cprof_elf *elf)
 {
     struct stat st;
@@ -88,8 +89,8 @@ static int try_open(struct cprof_dso *dso, const char *path, bool is_certain)
     return 0;
 }
 
-/* The mapped file itself (needs privilege, finds deleted and replaced files too), then the
- * path as the target sees it, then as we see it. */
+/* The mapped file itself (needs privilege, finds deleted and replaced files too), then
+ * the path as the target sees it, then as we see it. */
 static int open_file(struct cprof_dso *dso, pid_t pid, const struct cprof_mmap *mmap)
 {
     char path[CPROF_FILENAME_MAX + 64];
@@ -138,7 +139,8 @@ static void note_image(struct cprof_dso *dso)
     memcpy(&dso->entry, header + offsetof(Elf64_Ehdr, e_entry), sizeof(dso->entry));
     dso->low = UINT64_MAX;
     for (size_t i = 0; (segment = cprof_elf_segment(dso->elf, i)); i++) {
-        if (segment->p_type != PT_LOAD || segment->p_vaddr + segment->p_memsz < segment->p_vaddr)
+        if (segment->p_type != PT_LOAD ||
+            segment->p_vaddr + segment->p_memsz < segment->p_vaddr)
             continue;
         if (segment->p_vaddr < dso->low)
             dso->low = segment->p_vaddr;
@@ -198,8 +200,8 @@ static int dso_create(pid_t pid, const struct cprof_mmap *mmap, const char *path
     return 0;
 }
 
-static bool is_match(const struct cprof_dso *dso, pid_t pid, const struct cprof_mmap *mmap,
-                     const char *path)
+static bool is_match(const struct cprof_dso *dso, pid_t pid,
+                     const struct cprof_mmap *mmap, const char *path)
 {
     if (dso->kind != kind_of(path))
         return false;
@@ -228,7 +230,8 @@ static int add(struct cprof_dsos *dsos, uint64_t key, struct cprof_dso *dso)
 
 /* A library read from /proc/PID/maps (known by inode) and later from a record (known by
  * build id) is one dso: the newcomer is given up for the one with its build id. */
-static struct cprof_dso *twin_of(const struct cprof_dsos *dsos, const struct cprof_dso *dso)
+static struct cprof_dso *twin_of(const struct cprof_dsos *dsos,
+                                 const struct cprof_dso *dso)
 {
     for (size_t i = 0; dso->build_id_n && i < dsos->all.n; i++) {
         struct cprof_dso *other = dsos->all.data[i];

@@ -25,10 +25,10 @@ enum cprof_dso_kind {
 
 struct cprof_dso {
     enum cprof_dso_kind kind;
-    uint32_t no;  /* its place in the table */
-    char *path;   /* as the target names it, without " (deleted)"; "[vdso]", "//anon" */
-    char *root;   /* "/proc/PID/root" where the target has mounts of its own, else "" */
-    pid_t pid;    /* ANON: whose code it is */
+    uint32_t no; /* its place in the table */
+    char *path;  /* as the target names it, without " (deleted)"; "[vdso]", "//anon" */
+    char *root;  /* "/proc/PID/root" where the target has mounts of its own, else "" */
+    pid_t pid;   /* ANON: whose code it is */
     uint8_t build_id[CPROF_BUILD_ID_MAX];
     size_t build_id_n;
     uint32_t major, minor; /* of the file, 0 where a build id was given instead */
@@ -47,8 +47,8 @@ struct cprof_dsos {
 /* A zeroed table is valid. */
 void cprof_dsos_deinit(struct cprof_dsos *dsos);
 
-/* The dso behind a mapping of `pid`, opened when new: 0 and *ret (borrowed from the table),
- * or -ENOMEM. A file that cannot be opened gives a dso without `elf`. */
+/* The dso behind a mapping of `pid`, opened when new: 0 and *ret (borrowed from the
+ * table), or -ENOMEM. A file that cannot be opened gives a dso without `elf`. */
 int cprof_dsos_get(struct cprof_dsos *dsos, pid_t pid, const struct cprof_mmap *mmap,
                    struct cprof_dso **ret);
 

@@ -46,8 +46,8 @@ static int unknown(const char *word, struct cprof_error *err)
     for (size_t i = 0; i < N_EVENTS && n < sizeof(names); i++)
         n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? " " : "",
                               events[i].name);
-    return cprof_error_set(err, -EOPNOTSUPP, "event: no event is called \"%.40s\"; known: %s",
-                           word, names);
+    return cprof_error_set(err, -EOPNOTSUPP,
+                           "event: no event is called \"%.40s\"; known: %s", word, names);
 }
 
 int cprof_event_candidates(const char *word, const struct cprof_event **ret, size_t max,

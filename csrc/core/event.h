@@ -1,4 +1,5 @@
-/* event.h - names of perf events: name -> type and config, unit, what stands in for it. */
+/* event.h - names of perf events: name -> type and config, unit, what stands in for it.
+ */
 #ifndef CPROF_EVENT_H
 #define CPROF_EVENT_H
 
@@ -23,7 +24,8 @@ const struct cprof_event *cprof_event_at(size_t i);
 
 /* What to try, in order, for the user's word: "auto" is cycles, then task-clock, then
  * cpu-clock; a name is itself alone. Fills at most `max`, returns how many; -EOPNOTSUPP
- * with the known names in *err for an unknown word. A trailing ":u" sets *is_user_only. */
+ * with the known names in *err for an unknown word. A trailing ":u" sets *is_user_only.
+ */
 int cprof_event_candidates(const char *word, const struct cprof_event **ret, size_t max,
                            bool *is_user_only, struct cprof_error *err);
 

@@ -12,10 +12,10 @@ enum { CPROF_MAPS_MAX = 1 << 20 };
 struct cprof_maps_entry {
     uint64_t start, end, offset; /* run-time [start, end), offset in the file */
     struct cprof_dso *dso;       /* borrowed from the table of dsos */
-    uint64_t bias;               /* run-time address - virtual address in the file; 0 where
-                                    the file is not known */
-    uint32_t mapping;            /* the owner's number for it, CPROF_MAP_NONE at first */
-    uint64_t shift;              /* the owner's: to be added to make an address canonical */
+    uint64_t bias;    /* run-time address - virtual address in the file; 0 where
+                         the file is not known */
+    uint32_t mapping; /* the owner's number for it, CPROF_MAP_NONE at first */
+    uint64_t shift;   /* the owner's: to be added to make an address canonical */
 };
 
 struct cprof_maps {
@@ -37,8 +37,8 @@ int cprof_maps_insert(struct cprof_maps *maps, const struct cprof_maps_entry *en
 const struct cprof_maps_entry *cprof_maps_find(const struct cprof_maps *maps,
                                                uint64_t address);
 
-/* The entry whose file image, code or data, holds `address`: unwind tables lie outside the
- * executable mapping. NULL when none. */
+/* The entry whose file image, code or data, holds `address`: unwind tables lie outside
+ * the executable mapping. NULL when none. */
 const struct cprof_maps_entry *cprof_maps_find_image(const struct cprof_maps *maps,
                                                      uint64_t address);
 

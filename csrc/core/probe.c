@@ -145,15 +145,16 @@ static void probe_capabilities(struct cprof_knob *knobs, size_t *n)
                   {CPROF_CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}};
     char has[120] = "";
     size_t used = 0;
-    bool ok = cprof_probe_is_privileged() &&
-              cprof_probe_has_capability(CPROF_CAP_SYS_PTRACE);
+    bool ok =
+        cprof_probe_is_privileged() && cprof_probe_has_capability(CPROF_CAP_SYS_PTRACE);
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
         if (cprof_probe_has_capability(wanted[i].bit))
             used += (size_t)snprintf(has + used, sizeof(has) - used, "%s%s",
                                      used ? " " : "", wanted[i].name);
     VALUE(add(knobs, n, "capabilities", ok, "processes of other users",
-              "run as root, or: setcap cap_perfmon,cap_sys_ptrace,cap_ipc_lock,cap_syslog+ep"
+              "run as root, or: setcap "
+              "cap_perfmon,cap_sys_ptrace,cap_ipc_lock,cap_syslog+ep"
               " on a copy of the python binary"),
           "%s", used ? has : "none");
 }
@@ -163,8 +164,8 @@ static void probe_limits(struct cprof_knob *knobs, size_t *n)
     struct rlimit files = {0}, memory = {0};
     struct cprof_cpus cpus = {0};
     long per_cpu = 516;
-    bool free_lock = cprof_probe_has_capability(CPROF_CAP_IPC_LOCK) ||
-                     cprof_probe_paranoid() < 0;
+    bool free_lock =
+        cprof_probe_has_capability(CPROF_CAP_IPC_LOCK) || cprof_probe_paranoid() < 0;
     rlim_t budget;
 
     cprof_probe_cpus(&cpus);
@@ -205,7 +206,10 @@ static void probe_seccomp(struct cprof_knob *knobs, size_t *n)
     VALUE(add(knobs, n, "seccomp", !is_blocked, "perf_event_open(2), so all recording",
               "a seccomp profile that allows perf_event_open"
               " (containers: --security-opt seccomp=..., --cap-add PERFMON)"),
-          "%s", mode == 2 ? "filter" : mode == 1 ? "strict" : "off");
+          "%s",
+          mode == 2   ? "filter"
+          : mode == 1 ? "strict"
+                      : "off");
 }
 
 static void probe_events(struct cprof_knob *knobs, size_t *n)
@@ -236,9 +240,10 @@ static void probe_kernel_names(struct cprof_knob *knobs, size_t *n)
     if (file)
         fclose(file);
     cprof_proc_number("/proc/sys/kernel/kptr_restrict", &restricted);
-    VALUE(add(knobs, n, "kernel.kptr_restrict", address != 0, "names of kernel functions",
-              "sysctl kernel.kptr_restrict=0, and CAP_SYSLOG or perf_event_paranoid <= 1"),
-          "%ld", restricted);
+    VALUE(
+        add(knobs, n, "kernel.kptr_restrict", address != 0, "names of kernel functions",
+            "sysctl kernel.kptr_restrict=0, and CAP_SYSLOG or perf_event_paranoid <= 1"),
+        "%ld", restricted);
 }
 
 static void probe_tracefs(struct cprof_knob *knobs, size_t *n)
@@ -276,9 +281,10 @@ static void probe_target(pid_t pid, struct cprof_knob *knobs, size_t *n)
           "user %u, state %c", status.uid, status.state);
     snprintf(path, sizeof(path), "/proc/%d/exe", pid);
     r = readlink(path, text, sizeof(text)) < 0 ? -errno : 0;
-    VALUE(add(knobs, n, "its files and maps", r == 0, "names of its functions",
-              "run as the same user or root; processes that changed user are not dumpable"),
-          "%s", r == 0 ? "readable" : strerror(-r));
+    VALUE(
+        add(knobs, n, "its files and maps", r == 0, "names of its functions",
+            "run as the same user or root; processes that changed user are not dumpable"),
+        "%s", r == 0 ? "readable" : strerror(-r));
 }
 
 size_t cprof_probe_knobs(pid_t pid, struct cprof_knob knobs[CPROF_MAX_KNOBS])
@@ -307,30 +313,34 @@ int cprof_probe_refusal(int code, pid_t pid, bool wants_kernel, struct cprof_err
     snprintf(value, sizeof(value), "%ld", paranoid);
     if (pid > 0 && cprof_proc_status(pid, pid, &status) == 0 && status.uid != getuid() &&
         !cprof_probe_has_capability(CPROF_CAP_SYS_PTRACE)) {
-        cprof_error_set(err, code, "session: process %d belongs to user %u, not to you", pid,
-                        status.uid);
+        cprof_error_set(err, code, "session: process %d belongs to user %u, not to you",
+                        pid, status.uid);
         snprintf(value, sizeof(value), "user %u", getuid());
         cprof_error_refused(err, "capabilities", value,
                             "run as that user or as root, or with CAP_PERFMON and "
                             "CAP_SYS_PTRACE");
     } else if (paranoid > 2 || wants_kernel) {
-        cprof_error_set(err, code, "session: the kernel refuses %s (perf_event_paranoid %ld)",
+        cprof_error_set(err, code,
+                        "session: the kernel refuses %s (perf_event_paranoid %ld)",
                         wants_kernel ? "to sample the kernel" : "to sample", paranoid);
         cprof_error_refused(err, "kernel.perf_event_paranoid", value,
-                            wants_kernel ? "sysctl kernel.perf_event_paranoid=1, or run with "
-                                           "CAP_PERFMON"
-                                         : "sysctl kernel.perf_event_paranoid=2, or run with "
-                                           "CAP_PERFMON");
+                            wants_kernel
+                                ? "sysctl kernel.perf_event_paranoid=1, or run with "
+                                  "CAP_PERFMON"
+                                : "sysctl kernel.perf_event_paranoid=2, or run with "
+                                  "CAP_PERFMON");
     } else if (status_field(getpid(), "\nSeccomp:\t", 10, &seccomp) && seccomp) {
-        cprof_error_set(err, code, "session: perf_event_open(2) is refused by a seccomp filter");
+        cprof_error_set(err, code,
+                        "session: perf_event_open(2) is refused by a seccomp filter");
         cprof_error_refused(err, "seccomp", "filter",
                             "allow perf_event_open in the container's seccomp profile, "
                             "--cap-add PERFMON");
     } else {
-        cprof_error_set(err, code, "session: the kernel refuses to sample process %d: %s", pid,
-                        strerror(-code));
-        cprof_error_refused(err, "capabilities", "not enough",
-                            "the process may not be dumpable (it changed user): run as root");
+        cprof_error_set(err, code, "session: the kernel refuses to sample process %d: %s",
+                        pid, strerror(-code));
+        cprof_error_refused(
+            err, "capabilities", "not enough",
+            "the process may not be dumpable (it changed user): run as root");
     }
     return code;
 }

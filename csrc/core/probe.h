@@ -12,11 +12,11 @@
 #include "vec.h"
 
 enum cprof_capability { /* bit numbers, capabilities(7) */
-    CPROF_CAP_IPC_LOCK = 14,
-    CPROF_CAP_SYS_PTRACE = 19,
-    CPROF_CAP_SYS_ADMIN = 21,
-    CPROF_CAP_SYSLOG = 34,
-    CPROF_CAP_PERFMON = 38,
+                        CPROF_CAP_IPC_LOCK = 14,
+                        CPROF_CAP_SYS_PTRACE = 19,
+                        CPROF_CAP_SYS_ADMIN = 21,
+                        CPROF_CAP_SYSLOG = 34,
+                        CPROF_CAP_PERFMON = 38,
 };
 bool cprof_probe_has_capability(enum cprof_capability capability);
 /* CAP_PERFMON, or CAP_SYS_ADMIN which includes it. */
@@ -33,9 +33,9 @@ struct cprof_cpus {
 int cprof_probe_cpus(struct cprof_cpus *ret);
 
 struct cprof_knob {
-    char name[40];   /* "kernel.perf_event_paranoid", "capabilities", "event cycles" ... */
+    char name[40]; /* "kernel.perf_event_paranoid", "capabilities", "event cycles" ... */
     char value[120];
-    bool is_ok;      /* nothing is blocked by it */
+    bool is_ok;       /* nothing is blocked by it */
     char blocks[160]; /* what it blocks as it stands, "" when nothing */
     char remedy[200];
 };

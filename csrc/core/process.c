@@ -39,7 +39,8 @@ struct cprof_process *cprof_processes_find(const struct cprof_processes *ps, pid
     return process && process->pid == pid ? process : NULL; /* slots are used again */
 }
 
-static int process_create(struct cprof_processes *ps, pid_t pid, struct cprof_process **ret)
+static int process_create(struct cprof_processes *ps, pid_t pid,
+                          struct cprof_process **ret)
 {
     struct cprof_process *process = calloc(1, sizeof(*process));
     bool is_reused = ps->free_processes.n > 0;
@@ -48,7 +49,8 @@ static int process_create(struct cprof_processes *ps, pid_t pid, struct cprof_pr
     if (!process || cprof_vec_reserve(&ps->all, 1) < 0 ||
         cprof_vec_reserve(&ps->free_processes, ps->all.n + 1) < 0)
         goto fail;
-    i = is_reused ? ps->free_processes.data[ps->free_processes.n - 1] : (uint32_t)ps->all.n;
+    i = is_reused ? ps->free_processes.data[ps->free_processes.n - 1]
+                  : (uint32_t)ps->all.n;
     if (cprof_map_set(&ps->by_pid, (uint64_t)pid, i) < 0)
         goto fail;
     if (is_reused)

@@ -12,8 +12,8 @@
 
 struct cprof_process {
     pid_t pid;
-    uint32_t serial;     /* changes with every change of the space that can mislead a
-                            cache of addresses; never reused */
+    uint32_t serial; /* changes with every change of the space that can mislead a
+                        cache of addresses; never reused */
     uint32_t n_threads;
     struct cprof_maps maps;
     struct cprof_unwind_space *space; /* made with the first sample */
@@ -31,7 +31,7 @@ struct cprof_task {
 
 struct cprof_processes {
     const struct cprof_unwind_ops *unwind;
-    struct cprof_stacks *stacks; /* borrowed: strings and threads */
+    struct cprof_stacks *stacks;           /* borrowed: strings and threads */
     CPROF_VEC(struct cprof_process *) all; /* owned; holes are NULL */
     CPROF_VEC(struct cprof_task) tasks;
     CPROF_VEC(uint32_t) free_processes, free_tasks;
@@ -44,7 +44,8 @@ struct cprof_processes {
 void cprof_processes_deinit(struct cprof_processes *ps);
 
 /* The process, made (with maps read from /proc) when it was not known. */
-int cprof_processes_get(struct cprof_processes *ps, pid_t pid, struct cprof_process **ret);
+int cprof_processes_get(struct cprof_processes *ps, pid_t pid,
+                        struct cprof_process **ret);
 /* The process if known, or NULL. */
 struct cprof_process *cprof_processes_find(const struct cprof_processes *ps, pid_t pid);
 
@@ -65,7 +66,8 @@ void cprof_processes_exit(struct cprof_processes *ps, pid_t pid, pid_t tid,
                           void (*before)(void *arg, struct cprof_process *process),
                           void *arg);
 
-/* Read /proc/PID/maps into the process, as of `now`. 0, -ENOMEM, or why it cannot be read. */
+/* Read /proc/PID/maps into the process, as of `now`. 0, -ENOMEM, or why it cannot be
+ * read. */
 int cprof_process_read_maps(struct cprof_processes *ps, struct cprof_process *process,
                             uint64_t now);
 

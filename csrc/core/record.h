@@ -2,9 +2,9 @@
  *
  * Every event of a recording uses one layout (CPROF_SAMPLE_TYPE plus what the sampling
  * event adds), so a record decodes without knowing which event wrote it. Field order is
- * that of perf_event_open(2); sample_id_all trailers carry tid, time, ids and cpu on every
- * other record. Decoding checks every length against the record's own size; pointers in
- * the result are borrowed from the bytes. */
+ * that of perf_event_open(2); sample_id_all trailers carry tid, time, ids and cpu on
+ * every other record. Decoding checks every length against the record's own size;
+ * pointers in the result are borrowed from the bytes. */
 #ifndef CPROF_RECORD_H
 #define CPROF_RECORD_H
 
@@ -18,10 +18,11 @@
     (PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |                       \
      PERF_SAMPLE_STREAM_ID | PERF_SAMPLE_CPU)
 /* What a sampling event adds always; CALLCHAIN, REGS_USER, STACK_USER as wanted. */
-#define CPROF_SAMPLE_TYPE_SAMPLING (CPROF_SAMPLE_TYPE | PERF_SAMPLE_IP | PERF_SAMPLE_PERIOD)
+#define CPROF_SAMPLE_TYPE_SAMPLING                                                       \
+    (CPROF_SAMPLE_TYPE | PERF_SAMPLE_IP | PERF_SAMPLE_PERIOD)
 
-/* x86-64 user registers to ask for: all but the segment registers of no use (DS ES FS GS),
- * in the kernel's order AX BX CX DX SI DI BP SP IP FLAGS CS SS R8..R15. */
+/* x86-64 user registers to ask for: all but the segment registers of no use (DS ES FS
+ * GS), in the kernel's order AX BX CX DX SI DI BP SP IP FLAGS CS SS R8..R15. */
 #define CPROF_REGS_MASK 0xff0fffull
 enum { CPROF_N_SAMPLED_REGS = 20, CPROF_FILENAME_MAX = 4096 };
 
@@ -32,8 +33,8 @@ struct cprof_sample {
     uint64_t regs_abi;     /* PERF_SAMPLE_REGS_ABI_*; NONE: no user registers */
     const uint64_t *regs;  /* CPROF_N_SAMPLED_REGS words, NULL when abi is NONE */
     const uint8_t *stack;
-    uint64_t stack_n;      /* valid bytes (dyn_size) */
-    uint64_t stack_asked;  /* bytes the record has room for */
+    uint64_t stack_n;     /* valid bytes (dyn_size) */
+    uint64_t stack_asked; /* bytes the record has room for */
 };
 
 struct cprof_mmap {

@@ -6,8 +6,8 @@
  *
  * Protocol (perf_event_open(2), the kernel's ring-buffer document): the kernel moves
  * data_head, the reader moves data_tail; bytes between them are whole records. The reader
- * loads the head with acquire order once (cprof_ring_refresh), walks to it, and stores the
- * tail with release order after each record that it is done with. A single mapping is
+ * loads the head with acquire order once (cprof_ring_refresh), walks to it, and stores
+ * the tail with release order after each record that it is done with. A single mapping is
  * used; kernels of 2025 refuse the mirrored double mapping. */
 #ifndef CPROF_RING_H
 #define CPROF_RING_H
@@ -34,9 +34,10 @@ void cprof_ring_destroy(struct cprof_ring *ring); /* accepts NULL and half-built
  * the number of bytes waiting. */
 size_t cprof_ring_refresh(struct cprof_ring *ring);
 
-/* Step to the next record: 1 and *ret, 0 when drained, -EBADMSG when the bytes cannot be a
- * record (the rest of the batch is dropped). *ret is borrowed until the next call on this
- * ring, which also gives its room back to the kernel; wrapped records arrive joined. */
+/* Step to the next record: 1 and *ret, 0 when drained, -EBADMSG when the bytes cannot be
+ * a record (the rest of the batch is dropped). *ret is borrowed until the next call on
+ * this ring, which also gives its room back to the kernel; wrapped records arrive joined.
+ */
 int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **ret);
 
 size_t cprof_ring_size(const struct cprof_ring *ring); /* data bytes */

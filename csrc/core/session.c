@@ -16,8 +16,8 @@
 #include "view.h"
 
 enum {
-    POLL_MS = 100,            /* look at least so often: ends of targets, jitter */
-    SETTLE_NS = 1000 * 1000,  /* records older than this have all been written */
+    POLL_MS = 100,           /* look at least so often: ends of targets, jitter */
+    SETTLE_NS = 1000 * 1000, /* records older than this have all been written */
     KERNEL_FRAMES_MAX = 1024,
 };
 
@@ -55,10 +55,11 @@ static int add_target(struct cprof_session *s, pid_t pid, struct cprof_error *er
     if (r < 0)
         return cprof_error_set(err, r, "session: no process has the number %d", pid);
     if (status.state == 'Z')
-        return cprof_error_set(err, -ESRCH,
-                               "session: process %d has ended (a zombie: its parent %d has "
-                               "not waited for it)",
-                               pid, status.parent);
+        return cprof_error_set(
+            err, -ESRCH,
+            "session: process %d has ended (a zombie: its parent %d has "
+            "not waited for it)",
+            pid, status.parent);
     if (status.is_kernel_thread)
         return cprof_error_set(err, -EINVAL,
                                "session: %d is a kernel thread: it has no user code to "
@@ -79,7 +80,8 @@ static int add_target(struct cprof_session *s, pid_t pid, struct cprof_error *er
     return 0;
 }
 
-static int add_targets(struct cprof_session *s, const struct cprof_session_options *options,
+static int add_targets(struct cprof_session *s,
+                       const struct cprof_session_options *options,
                        struct cprof_error *err)
 {
     char name[64];
@@ -109,15 +111,15 @@ static int add_targets(struct cprof_session *s, const struct cprof_session_optio
 
 static int make_tables(struct cprof_session *s)
 {
-    s->cache = calloc(CPROF_SESSION_CACHE, sizeof(*s->cache));
     s->chain = malloc(sizeof(*s->chain));
-    s->frames = malloc((CPROF_UNWIND_MAX_FRAMES + KERNEL_FRAMES_MAX + 1) * sizeof(*s->frames));
-    if (!s->cache || !s->chain || !s->frames || cprof_stacks_create(&s->stacks) < 0 ||
+    s->frames =
+        malloc((CPROF_UNWIND_MAX_FRAMES + KERNEL_FRAMES_MAX + 1) * sizeof(*s->frames));
+    if (!s->chain || !s->frames || cprof_stacks_create(&s->stacks) < 0 ||
         cprof_profile_create(s->stacks, &s->profile) < 0)
         return -ENOMEM;
     s->processes.unwind = s->unwind;
     s->processes.stacks = s->stacks;
-    return 0;
+    return cprof_locator_init(&s->locator, s->stacks, &s->processes.dsos);
 }
 
 static void command_text(const struct cprof_session *s,
@@ -215,7 +217,6 @@ int cprof_session_create(const struct cprof_session_options *options,
         return cprof_error_set(err, -ENOMEM, "session: out of memory");
     s->wake_fd = s->done_fd = -1;
     s->child.go_fd = s->child.failure_fd = -1;
-    s->kernel_mapping = CPROF_NONE;
     pthread_mutex_init(&s->lock, NULL);
     r = fill(s, options, err);
     if (r < 0) {
@@ -248,11 +249,7 @@ void cprof_session_destroy(struct cprof_session *s)
             close(s->targets.data[i].pidfd);
     cprof_vec_free(&s->targets);
     cprof_processes_deinit(&s->processes);
-    cprof_session_names_deinit(s);
-    cprof_vec_free(&s->mappings);
-    cprof_map_deinit(&s->mapping_ids);
-    cprof_vec_free(&s->functions);
-    cprof_map_deinit(&s->function_ids);
+    cprof_locator_deinit(&s->locator);
     cprof_vec_free(&s->jitters);
     cprof_vec_free(&s->lost);
     cprof_vec_free(&s->cpus.numbers);
@@ -264,7 +261,6 @@ void cprof_session_destroy(struct cprof_session *s)
         close(s->done_fd);
     restore_file_limit(s);
     pthread_mutex_destroy(&s->lock);
-    free(s->cache);
     free(s->chain);
     free(s->frames);
     free(s->name);
@@ -303,8 +299,8 @@ static void note_ended(struct cprof_session *s, struct cprof_session_target *tar
         return; /* it is readable already */
 }
 
-/* An event whose task has ended polls as hung up at once: another fd of the same CPU wakes
- * the same ring. */
+/* An event whose task has ended polls as hung up at once: another fd of the same CPU
+ * wakes the same ring. */
 static void next_polled(struct cprof_session *s, struct cprof_session_ring *ring)
 {
     do
@@ -386,8 +382,8 @@ static int start_thread(struct cprof_session *s)
 
 /* ---- start and stop ---- */
 
-/* Names of threads and maps of what runs already; after enabling, so that whatever changes
- * later comes as a record. */
+/* Names of threads and maps of what runs already; after enabling, so that whatever
+ * changes later comes as a record. */
 static int read_attached(struct cprof_session *s)
 {
     struct cprof_tasks tasks = {0};
@@ -454,8 +450,9 @@ static void read_counts(struct cprof_session *s)
     s->scale = counts.value ? (double)counts.time_running / (double)counts.value : 1;
 }
 
-/* Rows of lost samples hold what the kernel's notes of loss said, which count all kinds of
- * records; the counters know how many samples were lost. Make the rows add up to that. */
+/* Rows of lost samples hold what the kernel's notes of loss said, which count all kinds
+ * of records; the counters know how many samples were lost. Make the rows add up to that.
+ */
 static int settle_lost(struct cprof_session *s)
 {
     struct cprof_profile *p = s->profile;
@@ -546,10 +543,11 @@ static int catch_up(struct cprof_session *s, uint64_t *until)
         r = cprof_session_drain(s, *until);
         read_counts(s);
     }
-    return r < 0 ? r : cprof_session_name_all(s);
+    return r < 0 ? r : cprof_locator_name_all(&s->locator);
 }
 
-static int copy_locked(struct cprof_session *s, bool since_last, struct cprof_profile **ret)
+static int copy_locked(struct cprof_session *s, bool since_last,
+                       struct cprof_profile **ret)
 {
     struct cprof_stacks *stacks;
     struct cprof_profile *copy = NULL, *window;
@@ -602,7 +600,7 @@ int cprof_session_finish(struct cprof_session *s, struct cprof_profile **ret,
     r = cprof_session_stop(s, err);
     if (r < 0)
         return r;
-    r = cprof_session_name_all(s);
+    r = cprof_locator_name_all(&s->locator);
     if (r < 0)
         return cprof_error_set(err, r, "session: out of memory");
     scale_weights(s, s->profile);

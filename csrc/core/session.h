@@ -46,8 +46,8 @@ struct cprof_session_stats {
 };
 
 /* *ret is owned. Errors name what refused: -EACCES/-EPERM with knob, value and remedy,
- * -ESRCH (no such process, zombie), -EINVAL (kernel thread, bad option), -EOPNOTSUPP (event),
- * for a child the errno of its exec (start() reports that). */
+ * -ESRCH (no such process, zombie), -EINVAL (kernel thread, bad option), -EOPNOTSUPP
+ * (event), for a child the errno of its exec (start() reports that). */
 int cprof_session_create(const struct cprof_session_options *options,
                          struct cprof_session **ret, struct cprof_error *err);
 /* Stops first when it runs; a child that still waits for start() is ended, one that runs
@@ -56,15 +56,18 @@ void cprof_session_destroy(struct cprof_session *session);
 
 int cprof_session_start(struct cprof_session *session, struct cprof_error *err);
 
-/* Wait until all targets have ended (1), the time is over (0), or a signal came (-EINTR). */
+/* Wait until all targets have ended (1), the time is over (0), or a signal came (-EINTR).
+ */
 int cprof_session_wait(struct cprof_session *session, int timeout_ms);
 
 int cprof_session_stop(struct cprof_session *session, struct cprof_error *err);
 
-/* All rows so far, named; with `since_last` those since the last such call. *ret owned. */
+/* All rows so far, named; with `since_last` those since the last such call. *ret owned.
+ */
 int cprof_session_snapshot(struct cprof_session *session, bool since_last,
                            struct cprof_profile **ret, struct cprof_error *err);
-/* stop(), then the whole profile without a copy; the session can only be destroyed then. */
+/* stop(), then the whole profile without a copy; the session can only be destroyed then.
+ */
 int cprof_session_finish(struct cprof_session *session, struct cprof_profile **ret,
                          struct cprof_error *err);
 

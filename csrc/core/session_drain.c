@@ -16,105 +16,12 @@ static int add_mark(struct cprof_session *s, uint64_t time, enum cprof_mark_kind
     return cprof_vec_push(&s->profile->marks, mark);
 }
 
-/* The profile's mapping for an address space's entry: the one made before for the same
- * piece of the same file, wherever it was mapped, or a new one. */
-static int mapping_of(struct cprof_session *s, struct cprof_maps_entry *entry)
-{
-    struct cprof_session_mapping wanted = {entry->dso, entry->offset,
-                                           entry->end - entry->start};
-    uint64_t key = cprof_hash_mix(entry->dso->no) ^ cprof_hash_mix(entry->offset + 1) ^
-                   cprof_hash_mix(wanted.length + 2);
-    struct cprof_mapping mapping = {.start = entry->start,
-                                    .limit = entry->end,
-                                    .offset = entry->offset};
-    char build_id[2 * CPROF_BUILD_ID_MAX + 1];
-    const char *path = entry->dso->path, *module = strrchr(path, '/');
-    uint32_t i;
-    size_t at = 0;
-    int r;
-
-    while ((i = cprof_map_next(&s->mapping_ids, key, &at)) != CPROF_MAP_NONE) {
-        const struct cprof_session_mapping *known = &s->mappings.data[i];
-        if (known->dso == wanted.dso && known->offset == wanted.offset &&
-            known->length == wanted.length) {
-            entry->mapping = i;
-            entry->shift = s->stacks->mappings.data[i].start - entry->start;
-            return 0;
-        }
-    }
-    cprof_build_id_hex(entry->dso->build_id, entry->dso->build_id_n, build_id);
-    r = cprof_stacks_string(s->stacks, path, &mapping.file);
-    if (r == 0)
-        r = cprof_stacks_string(s->stacks,
-                                entry->dso->kind == CPROF_DSO_FILE && module ? module + 1 : path,
-                                &mapping.module);
-    if (r == 0)
-        r = cprof_stacks_string(s->stacks, build_id, &mapping.build_id);
-    if (r == 0)
-        r = cprof_vec_push(&s->mappings, wanted);
-    if (r == 0)
-        r = cprof_stacks_add_mapping(s->stacks, &mapping, &i);
-    if (r == 0)
-        r = cprof_map_add(&s->mapping_ids, key, i);
-    if (r < 0)
-        return r;
-    entry->mapping = i;
-    entry->shift = 0;
-    return 0;
-}
-
-static int kernel_location(struct cprof_session *s, uint64_t pc, uint32_t *ret)
-{
-    struct cprof_maps_entry entry = {
-        .start = 0xffff800000000000ull, .end = UINT64_MAX, .mapping = CPROF_MAP_NONE};
-    int r;
-
-    if (s->kernel_mapping == CPROF_NONE) {
-        r = cprof_dsos_kernel(&s->processes.dsos, &entry.dso);
-        if (r == 0)
-            r = mapping_of(s, &entry);
-        if (r < 0)
-            return r;
-        s->kernel_mapping = entry.mapping;
-    }
-    return cprof_stacks_location(s->stacks, pc, s->kernel_mapping, ret);
-}
-
-static int unmapped_location(struct cprof_session *s, uint64_t pc, uint32_t *ret)
-{
-    return cprof_stacks_location(s->stacks, pc, CPROF_NONE, ret);
-}
-
-static int user_location(struct cprof_session *s, struct cprof_process *process,
-                         uint64_t pc, uint32_t *ret)
-{
-    struct cprof_session_cached *cached =
-        &s->cache[cprof_hash_mix(pc ^ process->serial) % CPROF_SESSION_CACHE];
-    struct cprof_maps_entry *entry;
-    int r;
-
-    if (cached->pc == pc && cached->serial == process->serial) {
-        *ret = cached->location;
-        return 0;
-    }
-    entry = (struct cprof_maps_entry *)cprof_maps_find(&process->maps, pc);
-    if (!entry)
-        return unmapped_location(s, pc, ret);
-    if (entry->mapping == CPROF_MAP_NONE) {
-        r = mapping_of(s, entry);
-        if (r < 0)
-            return r;
-    }
-    r = cprof_stacks_location(s->stacks, pc + entry->shift, entry->mapping, ret);
-    *cached = (struct cprof_session_cached){pc, process->serial, *ret};
-    return r;
-}
-
 /* Kernel frames, leaf first; markers only say where a part begins. */
 static int kernel_frames(struct cprof_session *s, const struct cprof_record *record,
                          size_t *n)
 {
-    bool in_kernel = (record->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
+    bool in_kernel =
+        (record->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
     bool is_kernel_part = false;
     int r = 0;
 
@@ -123,12 +30,12 @@ static int kernel_frames(struct cprof_session *s, const struct cprof_record *rec
         if (ip >= PERF_CONTEXT_MAX)
             is_kernel_part = ip == PERF_CONTEXT_KERNEL;
         else if (is_kernel_part && *n < CPROF_UNWIND_MAX_FRAMES) {
-            r = kernel_location(s, *n ? ip - 1 : ip, &s->frames[*n]);
+            r = cprof_locate_kernel(&s->locator, *n ? ip - 1 : ip, &s->frames[*n]);
             *n += r == 0;
         }
     }
     if (r == 0 && !*n && in_kernel) {
-        r = kernel_location(s, record->sample.ip, &s->frames[0]);
+        r = cprof_locate_kernel(&s->locator, record->sample.ip, &s->frames[0]);
         *n += r == 0;
     }
     return r;
@@ -138,9 +45,9 @@ static int kernel_frames(struct cprof_session *s, const struct cprof_record *rec
 static void fill_registers(const uint64_t *sampled, uint64_t regs[CPROF_N_REGS])
 {
     enum { AX, BX, CX, DX, SI, DI, BP, SP, IP, FLAGS, CS, SS, R8 };
-    static const uint8_t place[CPROF_N_REGS] = {AX, DX, CX, BX, SI,     DI,     BP,     SP,
-                                                R8, R8 + 1, R8 + 2, R8 + 3, R8 + 4, R8 + 5,
-                                                R8 + 6, R8 + 7, IP};
+    static const uint8_t place[CPROF_N_REGS] = {
+        AX,     DX,     CX,     BX,     SI,     DI,     BP,     SP, R8,
+        R8 + 1, R8 + 2, R8 + 3, R8 + 4, R8 + 5, R8 + 6, R8 + 7, IP};
 
     for (size_t i = 0; i < CPROF_N_REGS; i++)
         memcpy(&regs[i], &sampled[place[i]], sizeof(regs[i]));
@@ -165,7 +72,8 @@ static int unwind_user(struct cprof_session *s, struct cprof_process *process,
 {
     struct cprof_unwind_input in = {.stack = sample->stack,
                                     .stack_n = sample->stack_n,
-                                    .is_stack_full = sample->stack_n == sample->stack_asked};
+                                    .is_stack_full =
+                                        sample->stack_n == sample->stack_asked};
     int r;
 
     if (sample->regs_abi == PERF_SAMPLE_REGS_ABI_NONE) {
@@ -208,7 +116,7 @@ static int build_stack(struct cprof_session *s, const struct cprof_record *recor
     if (r == 0)
         r = unwind_user(s, process, &record->sample);
     for (size_t i = 0; r == 0 && i < s->chain->n; i++)
-        r = user_location(s, process, s->chain->pc[i], &s->frames[(*n)++]);
+        r = cprof_locate_user(&s->locator, process, s->chain->pc[i], &s->frames[(*n)++]);
     if (r == 0 && !is_complete(s->chain->end))
         s->frames[(*n)++] = s->stacks->pseudo[s->chain->end];
     return r;
@@ -255,20 +163,22 @@ static int take_sample(struct cprof_session *s, const struct cprof_record *recor
     return r;
 }
 
-/* The first file that a child maps after its exec is its program: it becomes the profile's
- * first mapping. */
+/* The first file that a child maps after its exec is its program: it becomes the
+ * profile's first mapping. */
 static int note_main_binary(struct cprof_session *s, const struct cprof_record *record)
 {
     struct cprof_process *process;
     struct cprof_maps_entry *entry;
 
-    if (s->is_attached || s->mappings.n || record->pid != s->child_pid)
+    if (s->is_attached || s->locator.mappings.n || record->pid != s->child_pid)
         return 0;
     process = cprof_processes_find(&s->processes, record->pid);
     entry = process ? (struct cprof_maps_entry *)cprof_maps_find(&process->maps,
                                                                  record->mmap.start)
                     : NULL;
-    return entry && entry->dso->kind == CPROF_DSO_FILE ? mapping_of(s, entry) : 0;
+    return entry && entry->dso->kind == CPROF_DSO_FILE
+               ? cprof_locate_mapping(&s->locator, entry)
+               : 0;
 }
 
 int cprof_session_note_exe(struct cprof_session *s, pid_t pid, const char *exe)
@@ -280,7 +190,7 @@ int cprof_session_note_exe(struct cprof_session *s, pid_t pid, const char *exe)
         struct cprof_maps_entry *entry = &process->maps.entries.data[i];
         const char *path = entry->dso->path;
         if (!strcmp(path, exe) || (!strncmp(path, exe, n) && !path[n]))
-            return mapping_of(s, entry);
+            return cprof_locate_mapping(&s->locator, entry);
     }
     return 0;
 }
@@ -331,6 +241,13 @@ static int take_lost(struct cprof_session *s, const struct cprof_record *record)
     return r < 0 ? r : cprof_session_add_lost(s, record->time, record->lost.n);
 }
 
+static void keep_jit(void *session, struct cprof_process *process)
+{
+    struct cprof_session *s = session;
+
+    cprof_locator_keep_jit(&s->locator, process);
+}
+
 static int take_record(struct cprof_session *s, const struct cprof_record *record)
 {
     struct cprof_processes *ps = &s->processes;
@@ -349,8 +266,7 @@ static int take_record(struct cprof_session *s, const struct cprof_record *recor
         return cprof_processes_fork(ps, record->task.pid, record->task.tid,
                                     record->task.parent_pid, record->task.parent_tid);
     case PERF_RECORD_EXIT:
-        cprof_processes_exit(ps, record->task.pid, record->task.tid, cprof_session_keep_jit,
-                             s);
+        cprof_processes_exit(ps, record->task.pid, record->task.tid, keep_jit, s);
         return 0;
     case PERF_RECORD_LOST:
     case PERF_RECORD_LOST_SAMPLES:

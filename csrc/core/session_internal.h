@@ -2,7 +2,6 @@
  *   session.c        life cycle, the drain thread, snapshots
  *   session_open.c   attributes, file descriptors, rings
  *   session_drain.c  rings -> records in time order -> rows
- *   session_names.c  locations -> functions
  * Everything after `lock` is touched under it, by the drain thread or by who asks for a
  * snapshot; the rest is set before the thread starts and constant afterwards. */
 #ifndef CPROF_SESSION_INTERNAL_H
@@ -17,11 +16,11 @@
 #include "counter.h"
 #include "event.h"
 #include "probe.h"
+#include "locate.h"
 #include "process.h"
 #include "record.h"
 #include "ring.h"
 #include "session.h"
-#include "symbol.h"
 
 struct cprof_session_ring {
     struct cprof_ring *ring;
@@ -42,34 +41,9 @@ struct cprof_session_jitter {
     uint32_t left;
 };
 
-/* A mapping of the profile and where it came from. */
-struct cprof_session_mapping {
-    struct cprof_dso *dso;
-    uint64_t offset, length;
-};
-
-struct cprof_session_dso {         /* by dso number */
-    struct cprof_symbols *symbols; /* NULL until something of it is named */
-    char *jit_text;                /* ANON: its perf-PID.map, kept when the process ended */
-    size_t jit_text_n;
-    bool is_jit;
-};
-
-struct cprof_session_function { /* one function of a dso that has been named */
-    uint64_t start;
-    uint32_t dso, function;
-};
-
 struct cprof_session_lost { /* a row of lost samples, and what the kernel noted */
     size_t row;
     uint64_t n;
-};
-
-/* (process serial, pc) -> location, direct mapped. */
-enum { CPROF_SESSION_CACHE = 8192 };
-struct cprof_session_cached {
-    uint64_t pc;
-    uint32_t serial, location;
 };
 
 struct cprof_session {
@@ -86,7 +60,7 @@ struct cprof_session {
     CPROF_VEC(struct cprof_session_ring) rings;
     struct cprof_child child;
     pid_t child_pid;
-    char *name; /* argv[0], or "pid 12" */
+    char *name;           /* argv[0], or "pid 12" */
     int wake_fd, done_fd; /* eventfds: make the thread look up; all targets have ended */
     pthread_t thread;
     bool has_thread;
@@ -98,29 +72,23 @@ struct cprof_session {
     struct cprof_stacks *stacks;
     struct cprof_profile *profile;
     struct cprof_processes processes;
-    CPROF_VEC(struct cprof_session_mapping) mappings; /* parallel to stacks->mappings */
-    struct cprof_map mapping_ids;
-    CPROF_VEC(struct cprof_session_dso) names;
-    struct cprof_map function_ids; /* (dso, symbol start) hash -> index in functions */
-    CPROF_VEC(struct cprof_session_function) functions;
-    size_t n_named; /* locations below this have been looked at */
-    uint32_t kernel_mapping;
+    struct cprof_locator locator;
     CPROF_VEC(struct cprof_session_jitter) jitters; /* parallel to sampler.fds */
     uint64_t random;
     CPROF_VEC(struct cprof_session_lost) lost;
     uint64_t n_lost_counted; /* by the kernel's counters, as of the last reading */
     bool has_lost_counted;
     double scale; /* ns for one count of a hardware event that stands for CPU time */
-    struct cprof_session_cached *cache;
     struct cprof_unwind_chain *chain;
-    uint32_t *frames; /* scratch for one stack */
+    uint32_t *frames;  /* scratch for one stack */
     uint64_t cut_time; /* where the last snapshot(since_last) ended */
 };
 
 uint64_t cprof_session_now(void);
 
 /* session_open.c */
-int cprof_session_open(struct cprof_session *s, const struct cprof_session_options *options,
+int cprof_session_open(struct cprof_session *s,
+                       const struct cprof_session_options *options,
                        struct cprof_error *err);
 uint64_t cprof_session_draw_period(struct cprof_session *s);
 
@@ -132,10 +100,5 @@ int cprof_session_add_lost(struct cprof_session *s, uint64_t time, uint64_t n);
 uint64_t cprof_session_mean_weight(const struct cprof_session *s);
 /* Make the file `exe` of `pid` the profile's first mapping, if it is mapped. */
 int cprof_session_note_exe(struct cprof_session *s, pid_t pid, const char *exe);
-
-/* session_names.c: give every new location its function. Call with the lock held. */
-int cprof_session_name_all(struct cprof_session *s);
-void cprof_session_keep_jit(void *session, struct cprof_process *process);
-void cprof_session_names_deinit(struct cprof_session *s);
 
 #endif

@@ -23,10 +23,10 @@ static double random_unit(struct cprof_session *s)
     return (double)((s->random * 0x2545f4914f6cdd1dull) >> 11) / 9007199254740992.0;
 }
 
-/* The rate is uniform within 10 % of the nominal one, so that its mean is the nominal one.
- * Setting a period drops what has run of the current one, half a period in the mean, once
- * in JITTER_MEAN samples: periods are shorter by that, and each sample stands for the
- * nominal period in the mean. */
+/* The rate is uniform within 10 % of the nominal one, so that its mean is the nominal
+ * one. Setting a period drops what has run of the current one, half a period in the mean,
+ * once in JITTER_MEAN samples: periods are shorter by that, and each sample stands for
+ * the nominal period in the mean. */
 enum { JITTER_FEWEST = 20, JITTER_MOST = 50 };
 
 uint64_t cprof_session_draw_period(struct cprof_session *s)
@@ -60,7 +60,8 @@ static void fill_common(const struct cprof_session *s, struct perf_event_attr *a
 static size_t ring_bytes(const struct cprof_session *s, size_t asked)
 {
     /* room for an eighth of a second of the busiest CPU */
-    double bytes = asked ? (double)asked : s->freq * (s->stack_bytes + RECORD_OVERHEAD) / 8;
+    double bytes =
+        asked ? (double)asked : s->freq * (s->stack_bytes + RECORD_OVERHEAD) / 8;
     size_t size = RING_MIN;
 
     if (!asked && bytes < 512 << 10)
@@ -108,7 +109,8 @@ static void fill_attrs(struct cprof_session *s, size_t ring_size)
     }
 }
 
-/* Map the first event of a CPU; the ring is halved while the locked-memory budget refuses. */
+/* Map the first event of a CPU; the ring is halved while the locked-memory budget
+ * refuses. */
 static int map_ring(struct cprof_session *s, int fd, int cpu, size_t *size,
                     struct cprof_error *err)
 {
@@ -129,9 +131,10 @@ static int map_ring(struct cprof_session *s, int fd, int cpu, size_t *size,
         long kb = 0;
         cprof_proc_number("/proc/sys/kernel/perf_event_mlock_kb", &kb);
         snprintf(value, sizeof(value), "%ld KiB", kb);
-        cprof_error_refused(err, "kernel.perf_event_mlock_kb", value,
-                            "sysctl kernel.perf_event_mlock_kb=2048, or a higher ulimit -l; "
-                            "or end another profiler of this user");
+        cprof_error_refused(
+            err, "kernel.perf_event_mlock_kb", value,
+            "sysctl kernel.perf_event_mlock_kb=2048, or a higher ulimit -l; "
+            "or end another profiler of this user");
     }
     if (r < 0)
         return r;
@@ -152,9 +155,10 @@ static int too_many_files(const struct cprof_session *s, struct cprof_error *err
     char value[32];
 
     snprintf(value, sizeof(value), "%llu", (unsigned long long)s->files.rlim_max);
-    cprof_error_set(err, -EMFILE,
-                    "session: too many open files: each thread needs two on each of %zu CPUs",
-                    s->cpus.numbers.n);
+    cprof_error_set(
+        err, -EMFILE,
+        "session: too many open files: each thread needs two on each of %zu CPUs",
+        s->cpus.numbers.n);
     cprof_error_refused(err, "RLIMIT_NOFILE", value, "raise it: ulimit -Hn 1000000");
     return -EMFILE;
 }
@@ -273,8 +277,9 @@ static int open_targets(struct cprof_session *s, size_t asked, struct cprof_erro
 }
 
 /* One event, with the kernel if that is wanted and allowed. */
-static int open_event(struct cprof_session *s, const struct cprof_session_options *options,
-                      bool is_user_only, struct cprof_error *err)
+static int open_event(struct cprof_session *s,
+                      const struct cprof_session_options *options, bool is_user_only,
+                      struct cprof_error *err)
 {
     pid_t pid = s->is_attached ? s->targets.data[0].pid : 0;
     bool may_drop_kernel = options->kernel < 0 && !is_user_only;
@@ -291,7 +296,8 @@ static int open_event(struct cprof_session *s, const struct cprof_session_option
     if (r < 0)
         close_events(s);
     if ((r == -EACCES || r == -EPERM) && (!err || !err->knob[0]))
-        cprof_probe_refusal(r, pid, options->kernel > 0 && cprof_probe_paranoid() <= 2, err);
+        cprof_probe_refusal(r, pid, options->kernel > 0 && cprof_probe_paranoid() <= 2,
+                            err);
     return r;
 }
 
@@ -302,8 +308,10 @@ static int set_rate(struct cprof_session *s, const struct cprof_session_options 
 
     s->freq = options->freq;
     s->period = options->period;
-    if (options->freq < 0 || !isfinite(options->freq) || (options->freq && options->period))
-        return cprof_error_set(err, -EINVAL, "session: give a positive freq, or a period");
+    if (options->freq < 0 || !isfinite(options->freq) ||
+        (options->freq && options->period))
+        return cprof_error_set(err, -EINVAL,
+                               "session: give a positive freq, or a period");
     if (!s->freq && !s->period)
         s->freq = s->is_attached ? 99 : 997;
     if (s->event->is_clock) {
@@ -315,8 +323,9 @@ static int set_rate(struct cprof_session *s, const struct cprof_session_options 
     if (s->freq > (double)most) {
         char value[32];
         snprintf(value, sizeof(value), "%ld", most);
-        cprof_error_set(err, -EINVAL, "session: %.0f Hz is above the kernel's limit of %ld",
-                        s->freq, most);
+        cprof_error_set(err, -EINVAL,
+                        "session: %.0f Hz is above the kernel's limit of %ld", s->freq,
+                        most);
         cprof_error_refused(err, "kernel.perf_event_max_sample_rate", value,
                             "a lower freq, or sysctl kernel.perf_event_max_sample_rate");
         return -EINVAL;
@@ -338,7 +347,8 @@ static void raise_file_limit(struct cprof_session *s)
         setrlimit(RLIMIT_NOFILE, &all);
 }
 
-int cprof_session_open(struct cprof_session *s, const struct cprof_session_options *options,
+int cprof_session_open(struct cprof_session *s,
+                       const struct cprof_session_options *options,
                        struct cprof_error *err)
 {
     const struct cprof_event *candidates[4];
@@ -362,11 +372,13 @@ int cprof_session_open(struct cprof_session *s, const struct cprof_session_optio
             break;
     }
     if (r == -ENOENT || r == -ENODEV || r == -EOPNOTSUPP)
-        return cprof_error_set(err, -EOPNOTSUPP,
-                               "event: this machine cannot sample %s: %s (see cprof doctor)",
-                               options->event, strerror(-r));
+        return cprof_error_set(
+            err, -EOPNOTSUPP,
+            "event: this machine cannot sample %s: %s (see cprof doctor)", options->event,
+            strerror(-r));
     if (r < 0 && (!err || !err->code))
-        cprof_error_set(err, r, "session: cannot open %s: %s", s->event->name, strerror(-r));
+        cprof_error_set(err, r, "session: cannot open %s: %s", s->event->name,
+                        strerror(-r));
     s->is_scaled = r == 0 && !s->event->is_clock && !strncmp(options->event, "auto", 4);
     return r;
 }

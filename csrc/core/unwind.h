@@ -1,8 +1,8 @@
 /* unwind.h - registers + stack bytes + maps -> return addresses, and why they ended.
  *
  * Implementations sit behind struct cprof_unwind_ops: unwind_libunwind.c (the unwind
- * tables of the files, through libunwind's remote accessors) and unwind_fp.c (the chain of
- * frame pointers). They do no I/O, know nothing of symbols, and read only the sample's
+ * tables of the files, through libunwind's remote accessors) and unwind_fp.c (the chain
+ * of frame pointers). They do no I/O, know nothing of symbols, and read only the sample's
  * bytes and the mapped files, so they can be tested from data.
  *
  * A `struct cprof_unwind_space` is an implementation's memory of one address space (its
@@ -17,10 +17,10 @@
 /* Why a stack ended. The text of each is cprof_end_name() (stack.h); those that are not
  * complete stand in a profile as the outermost pseudo frame of the stack. */
 enum cprof_end {
-    CPROF_END_ROOT,        /* reached the start of the thread: complete */
-    CPROF_END_KERNEL,      /* no user part exists (kernel thread, exiting task): complete */
-    CPROF_END_TRUNCATED,   /* the copied stack bytes ended first */
-    CPROF_END_NO_INFO,     /* no unwind information for the address */
+    CPROF_END_ROOT,      /* reached the start of the thread: complete */
+    CPROF_END_KERNEL,    /* no user part exists (kernel thread, exiting task): complete */
+    CPROF_END_TRUNCATED, /* the copied stack bytes ended first */
+    CPROF_END_NO_INFO,   /* no unwind information for the address */
     CPROF_END_BAD_MEMORY,  /* a rule led outside the stack, or an address made no sense */
     CPROF_END_NO_MAPPING,  /* the address lies in no known mapping */
     CPROF_END_OTHER_STACK, /* went on on another stack (signal handler's), not copied */
@@ -42,8 +42,8 @@ struct cprof_unwind_input {
     bool is_stack_full; /* as many bytes as were asked for: more may exist above */
 };
 
-/* Code addresses, leaf first, ready for look-up: the leaf's is its instruction, a caller's
- * is moved one byte into its call, except above a signal frame. */
+/* Code addresses, leaf first, ready for look-up: the leaf's is its instruction, a
+ * caller's is moved one byte into its call, except above a signal frame. */
 struct cprof_unwind_chain {
     size_t n;
     enum cprof_end end;

@@ -16,7 +16,8 @@ static void destroy(struct cprof_unwind_space *space)
     (void)space;
 }
 
-static bool read_word(const struct cprof_unwind_input *in, uint64_t address, uint64_t *ret)
+static bool read_word(const struct cprof_unwind_input *in, uint64_t address,
+                      uint64_t *ret)
 {
     uint64_t at = address - in->regs[CPROF_REG_RSP];
 

@@ -1,9 +1,9 @@
 /* unwind_libunwind.c - the files' own unwind tables, walked by libunwind in remote mode.
  *
  * libunwind asks through accessors: where the table for an address is (find_proc_info),
- * for memory (the sample's stack bytes, else bytes of the mapped files) and for registers.
- * Its cache of rules is per address space; it is off at first, and its size can only be
- * set once the first step has made it, so it grows with use (cache_grow). */
+ * for memory (the sample's stack bytes, else bytes of the mapped files) and for
+ * registers. Its cache of rules is per address space; it is off at first, and its size
+ * can only be set once the first step has made it, so it grows with use (cache_grow). */
 #include "unwind.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ struct context {
     const struct cprof_maps *maps;
     const struct cprof_unwind_input *in;
     const struct cprof_maps_entry *last; /* file of the last look-up */
-    bool is_guess;     /* the last step had no table to go by */
+    bool is_guess;                       /* the last step had no table to go by */
     enum cprof_end trouble; /* why memory was refused, ROOT when it was not */
 };
 
@@ -85,7 +85,8 @@ static bool read_file(struct context *c, uint64_t address, unw_word_t *ret)
         return false;
     c->last = entry;
     bytes = cprof_elf_at(entry->dso->elf, address - entry->bias, &n);
-    *ret = 0; /* inside the image but not in the file: zero fill, not needed for unwinding */
+    *ret =
+        0; /* inside the image but not in the file: zero fill, not needed for unwinding */
     if (bytes)
         memcpy(ret, bytes, n < sizeof(*ret) ? n : sizeof(*ret));
     return true;
@@ -108,8 +109,8 @@ static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value
         return 0;
     }
     if (address < sp && sp - address <= CPROF_RED_ZONE) {
-        /* After `pop %rbp` the table still says "saved at CFA-16", below the stack pointer
-         * and so not copied; the register itself has the value again. */
+        /* After `pop %rbp` the table still says "saved at CFA-16", below the stack
+         * pointer and so not copied; the register itself has the value again. */
         *value = c->in->regs[CPROF_REG_RBP];
         return 0;
     }
@@ -240,15 +241,16 @@ static enum cprof_end reason(const struct context *c, int r, uint64_t pc, uint64
     return c->is_guess ? CPROF_END_NO_INFO : CPROF_END_BAD_MEMORY;
 }
 
-/* Frames come from memory that may be anything: going on needs code at the new address and
- * a stack pointer that moved up (or went to another stack through a signal frame). */
-static bool is_plausible(const struct context *c, uint64_t ip, uint64_t sp, uint64_t last_sp,
-                         bool was_signal)
+/* Frames come from memory that may be anything: going on needs code at the new address
+ * and a stack pointer that moved up (or went to another stack through a signal frame). */
+static bool is_plausible(const struct context *c, uint64_t ip, uint64_t sp,
+                         uint64_t last_sp, bool was_signal)
 {
     return (sp > last_sp || was_signal) && cprof_maps_find(c->maps, ip - 1);
 }
 
-static void walk(struct context *c, unw_cursor_t *cursor, struct cprof_unwind_chain *chain)
+static void walk(struct context *c, unw_cursor_t *cursor,
+                 struct cprof_unwind_chain *chain)
 {
     uint64_t pc = chain->pc[0], sp = c->in->regs[CPROF_REG_RSP], next_sp;
     bool is_signal = false, was_signal, passed_signal = false;
@@ -282,8 +284,8 @@ static void walk(struct context *c, unw_cursor_t *cursor, struct cprof_unwind_ch
         was_signal = is_signal;
         is_signal = unw_is_signal_frame(cursor) > 0;
         passed_signal |= is_signal;
-        /* A trampoline is entered at its first byte, and what a signal interrupted had not
-         * called anything: only real callers are moved into their call. */
+        /* A trampoline is entered at its first byte, and what a signal interrupted had
+         * not called anything: only real callers are moved into their call. */
         pc = is_signal || was_signal ? ip : ip - 1;
         sp = next_sp;
         chain->pc[chain->n++] = pc;
