@@ -252,10 +252,11 @@ static uint8_t *kernel_mappings(const struct cprof_stacks *s)
     return is_kernel;
 }
 
-static bool is_unknown(const struct cprof_stacks *s, const struct cprof_location *leaf)
+static bool is_unknown(const struct cprof_stacks *s, uint32_t stack)
 {
-    return !leaf->n_lines ||
-           s->functions.data[s->lines.data[leaf->first_line].function].name == s->unknown;
+    uint32_t function = cprof_stacks_leaf_function(s, stack);
+
+    return function == CPROF_NONE || s->functions.data[function].name == s->unknown;
 }
 
 static void count_row(const struct cprof_stacks *s, uint32_t stack, uint64_t n,
@@ -271,7 +272,7 @@ static void count_row(const struct cprof_stacks *s, uint32_t stack, uint64_t n,
     }
     q->n_samples += n;
     q->ends[end < CPROF_N_ENDS ? end : CPROF_END_NO_INFO] += n;
-    q->n_unknown += is_unknown(s, leaf) ? n : 0;
+    q->n_unknown += is_unknown(s, stack) ? n : 0;
     q->n_kernel += leaf->mapping != CPROF_NONE && is_kernel[leaf->mapping] ? n : 0;
 }
 

@@ -1,5 +1,6 @@
-/* profile.h - one kind of event as a table of columns, with what it refers to and how good
- * it is. Immutable once handed out; views (view.h) make new profiles that share `stacks`.
+/* profile.h - one kind of event as a table of columns, with what it refers to and how
+ * good it is. Immutable once handed out; views (view.h) make new profiles that share
+ * `stacks`.
  *
  * A row is one event: when, which thread, which CPU, which stack, and one value for each
  * sample type. A column of values that are all 1 (samples/count of a recording, without
@@ -38,15 +39,15 @@ struct cprof_run {
     uint64_t n_records_bad;        /* bytes that could not be a record */
     uint64_t n_guessed;            /* samples with a frame found by guess, not by table */
     uint32_t stack_bytes;          /* bytes of stack copied a sample, 0 = none */
-    bool is_kernel_excluded;       /* kernel samples and frames were not allowed or asked */
-    bool has_times;                /* rows carry times (recorded, not imported) */
-    uint32_t event;                /* string: what really sampled, "task-clock" */
+    bool is_kernel_excluded; /* kernel samples and frames were not allowed or asked */
+    bool has_times;          /* rows carry times (recorded, not imported) */
+    uint32_t event;          /* string: what really sampled, "task-clock" */
     uint32_t period_type, period_unit; /* strings */
-    uint32_t unwinder;             /* string: "libunwind", "fp", "" */
-    uint32_t command;              /* string: command line or "pid 123" */
-    uint32_t host;                 /* string */
-    uint32_t default_type;         /* string: pprof's default_sample_type, "" = last */
-    uint32_t doc_url;              /* string */
+    uint32_t unwinder;                 /* string: "libunwind", "fp", "" */
+    uint32_t command;                  /* string: command line or "pid 123" */
+    uint32_t host;                     /* string */
+    uint32_t default_type; /* string: pprof's default_sample_type, "" = last */
+    uint32_t doc_url;      /* string */
     uint32_t drop_frames, keep_frames; /* strings */
 };
 
@@ -56,11 +57,11 @@ struct cprof_profile {
     struct cprof_run run;
     size_t n; /* rows */
     size_t capacity;
-    bool is_unsorted; /* some row is earlier than the one before it */
-    uint64_t *time;   /* CLOCK_MONOTONIC ns; 0 where !run.has_times */
+    bool is_unsorted;         /* some row is earlier than the one before it */
+    uint64_t *time;           /* CLOCK_MONOTONIC ns; 0 where !run.has_times */
     int32_t *pid, *tid, *cpu; /* -1 where unknown */
-    uint32_t *thread; /* number in stacks->threads */
-    uint32_t *stack;  /* leaf node in stacks->nodes */
+    uint32_t *thread;         /* number in stacks->threads */
+    uint32_t *stack;          /* leaf node in stacks->nodes */
     int64_t *values[CPROF_MAX_SAMPLE_TYPES]; /* NULL: all 1 */
     size_t n_types;
     struct cprof_sample_type types[CPROF_MAX_SAMPLE_TYPES];
@@ -87,11 +88,13 @@ int cprof_profile_add_type(struct cprof_profile *p, const char *type, const char
 int cprof_profile_add(struct cprof_profile *p, const struct cprof_row *row);
 int cprof_profile_add_comment(struct cprof_profile *p, const char *text);
 
-/* A copy with the same rows that holds `stacks` (its own reference) instead: a snapshot. */
+/* A copy with the same rows that holds `stacks` (its own reference) instead: a snapshot.
+ */
 int cprof_profile_copy(const struct cprof_profile *from, struct cprof_stacks *stacks,
                        struct cprof_profile **ret);
 
-/* The same facts, types, marks, comments and span, but no rows: what a view starts from. */
+/* The same facts, types, marks, comments and span, but no rows: what a view starts from.
+ */
 int cprof_profile_copy_frame(const struct cprof_profile *from,
                              struct cprof_stacks *stacks, struct cprof_profile **ret);
 
@@ -113,12 +116,12 @@ size_t cprof_profile_default_type(const struct cprof_profile *p);
 
 /* The quality of these rows, counted from them. */
 struct cprof_quality {
-    uint64_t n_samples;   /* rows that are samples (not "[lost]") */
-    uint64_t n_lost;      /* samples lost, estimated into these rows */
-    uint64_t n_throttled; /* times the kernel paused an event */
+    uint64_t n_samples;          /* rows that are samples (not "[lost]") */
+    uint64_t n_lost;             /* samples lost, estimated into these rows */
+    uint64_t n_throttled;        /* times the kernel paused an event */
     uint64_t ends[CPROF_N_ENDS]; /* samples by why their stack ended */
-    uint64_t n_unknown;   /* samples whose leaf has no name at all */
-    uint64_t n_kernel;    /* samples taken in the kernel */
+    uint64_t n_unknown;          /* samples whose leaf has no name at all */
+    uint64_t n_kernel;           /* samples taken in the kernel */
 };
 int cprof_profile_quality(const struct cprof_profile *p, struct cprof_quality *ret);
 

@@ -369,6 +369,13 @@ int cprof_stacks_intern(struct cprof_stacks *s, const uint32_t *frames, size_t n
     return 0;
 }
 
+uint32_t cprof_stacks_leaf_function(const struct cprof_stacks *s, uint32_t node)
+{
+    const struct cprof_location *leaf = &s->locations.data[s->nodes.data[node].location];
+
+    return leaf->n_lines ? s->lines.data[leaf->first_line].function : CPROF_NONE;
+}
+
 int cprof_stacks_pseudo_of(const struct cprof_stacks *s, uint32_t location)
 {
     return location < CPROF_N_PSEUDO && s->pseudo[location] == location ? (int)location

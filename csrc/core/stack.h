@@ -16,8 +16,8 @@
  * addresses of the others are moved into it, so that one place in a file is one location.
  *
  * Pseudo frames say what a frame cannot: a stack that ended before its root has one of
- * them as its outermost frame ("[truncated]"), lost samples are a stack of one ("[lost]").
- * They are locations without a mapping, one for each enum cprof_pseudo. */
+ * them as its outermost frame ("[truncated]"), lost samples are a stack of one
+ * ("[lost]"). They are locations without a mapping, one for each enum cprof_pseudo. */
 #ifndef CPROF_STACK_H
 #define CPROF_STACK_H
 
@@ -33,9 +33,11 @@
 enum { CPROF_NONE = 0xffffffffu };
 
 enum cprof_pseudo { /* the first CPROF_N_ENDS are the ends of unwind.h */
-    CPROF_PSEUDO_LOST = CPROF_N_ENDS, /* samples that the kernel could not deliver */
-    CPROF_PSEUDO_NO_STACK,            /* a sample of an imported file without locations */
-    CPROF_N_PSEUDO
+                    CPROF_PSEUDO_LOST =
+                        CPROF_N_ENDS,      /* samples that the kernel could not deliver */
+                    CPROF_PSEUDO_NO_STACK, /* a sample of an imported file without
+                                              locations */
+                    CPROF_N_PSEUDO
 };
 const char *cprof_pseudo_name(unsigned pseudo); /* "[truncated]", "[lost]" ... */
 const char *cprof_end_name(enum cprof_end end); /* "truncated", "root" ... for quality */
@@ -71,20 +73,20 @@ struct cprof_location {
 };
 
 struct cprof_node {
-    uint32_t parent;   /* the caller's node, CPROF_NONE for the outermost frame */
+    uint32_t parent; /* the caller's node, CPROF_NONE for the outermost frame */
     uint32_t location;
 };
 
-struct cprof_label { /* of an imported sample, beyond pid, tid and names */
+struct cprof_label {    /* of an imported sample, beyond pid, tid and names */
     uint32_t key, text; /* strings; text is "" for a number */
     uint32_t unit;      /* string */
     int64_t number;
 };
 
 struct cprof_thread {
-    int32_t pid, tid;              /* -1 when unknown (imported) */
-    uint32_t name;                 /* string: this thread's name (comm) */
-    uint32_t comm;                 /* string: its process's name */
+    int32_t pid, tid;               /* -1 when unknown (imported) */
+    uint32_t name;                  /* string: this thread's name (comm) */
+    uint32_t comm;                  /* string: its process's name */
     uint32_t first_label, n_labels; /* in labels[] */
 };
 
@@ -112,17 +114,17 @@ void cprof_stacks_unref(struct cprof_stacks *stacks); /* accepts NULL */
  * reading only: its hash tables are empty. 0 or -ENOMEM. */
 int cprof_stacks_copy(const struct cprof_stacks *from, struct cprof_stacks **ret);
 
-/* Intern; equal things get equal numbers. 0 and *ret, -ENOMEM, or -EOVERFLOW past 2^32-2. */
+/* Intern; equal things get equal numbers. 0 and *ret, -ENOMEM, or -EOVERFLOW past 2^32-2.
+ */
 int cprof_stacks_string(struct cprof_stacks *s, const char *text, uint32_t *ret);
 int cprof_stacks_function(struct cprof_stacks *s, const struct cprof_function *function,
                           uint32_t *ret);
 int cprof_stacks_node(struct cprof_stacks *s, uint32_t parent, uint32_t location,
                       uint32_t *ret);
-/* Labels of the thread are copied from `labels` (n may be 0); name, comm, pid, tid and the
- * labels together are its identity. */
+/* Labels of the thread are copied from `labels` (n may be 0); name, comm, pid, tid and
+ * the labels together are its identity. */
 int cprof_stacks_thread(struct cprof_stacks *s, const struct cprof_thread *thread,
-                        const struct cprof_label *labels, size_t n_labels,
-                        uint32_t *ret);
+                        const struct cprof_label *labels, size_t n_labels, uint32_t *ret);
 
 /* Append without looking for an equal one (the caller knows it is new). */
 int cprof_stacks_add_mapping(struct cprof_stacks *s, const struct cprof_mapping *mapping,
@@ -141,6 +143,10 @@ int cprof_stacks_set_lines(struct cprof_stacks *s, uint32_t location,
 /* A stack from frames[0..n): locations, leaf first. n = 0 gives the NO_STACK stack. */
 int cprof_stacks_intern(struct cprof_stacks *s, const uint32_t *frames, size_t n,
                         uint32_t *ret);
+
+/* The function of a stack's leaf (the innermost inlined one), CPROF_NONE when its
+ * location has no lines. */
+uint32_t cprof_stacks_leaf_function(const struct cprof_stacks *s, uint32_t node);
 
 /* The pseudo frame that `location` is, or -1. */
 int cprof_stacks_pseudo_of(const struct cprof_stacks *s, uint32_t location);

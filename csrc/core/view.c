@@ -153,3 +153,49 @@ int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *
     *ret = view;
     return 0;
 }
+
+int cprof_view_with_comments(const struct cprof_profile *p, const char *const *comments,
+                             size_t n, struct cprof_profile **ret,
+                             struct cprof_error *err)
+{
+    struct cprof_profile *view = NULL;
+    struct cprof_stacks *stacks;
+    int r = cprof_stacks_copy(p->stacks, &stacks); /* the strings of `p` do not change */
+
+    if (r < 0)
+        return no_memory(err);
+    r = cprof_profile_copy(p, stacks, &view);
+    cprof_stacks_unref(stacks);
+    for (size_t i = 0; i < n && r >= 0; i++)
+        r = cprof_profile_add_comment(view, comments[i]);
+    if (r < 0) {
+        cprof_profile_unref(view);
+        return no_memory(err);
+    }
+    *ret = view;
+    return 0;
+}
+
+int cprof_view_values(const struct cprof_profile *p, size_t type, int64_t **ret)
+{
+    int64_t *values = malloc((p->n + 1) * sizeof(*values));
+
+    if (!values)
+        return -ENOMEM;
+    for (size_t i = 0; i < p->n; i++)
+        values[i] = cprof_profile_value(p, type, i);
+    *ret = values;
+    return 0;
+}
+
+int cprof_view_leaf_functions(const struct cprof_profile *p, uint32_t **ret)
+{
+    uint32_t *functions = malloc((p->n + 1) * sizeof(*functions));
+
+    if (!functions)
+        return -ENOMEM;
+    for (size_t i = 0; i < p->n; i++)
+        functions[i] = cprof_stacks_leaf_function(p->stacks, p->stack[i]);
+    *ret = functions;
+    return 0;
+}

@@ -31,6 +31,16 @@ int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *
 int cprof_view_merge(const struct cprof_profile *const *profiles, size_t n,
                      struct cprof_profile **ret, struct cprof_error *err);
 
+/* The same rows with more comments after those there are. */
+int cprof_view_with_comments(const struct cprof_profile *p, const char *const *comments,
+                             size_t n, struct cprof_profile **ret,
+                             struct cprof_error *err);
+
+/* One number for each row: the values of a type also where they are not stored; the
+ * leaf's function (CPROF_NONE for a location without lines). *ret is owned: free(). */
+int cprof_view_values(const struct cprof_profile *p, size_t type, int64_t **ret);
+int cprof_view_leaf_functions(const struct cprof_profile *p, uint32_t **ret);
+
 /* Sums by function, of one sample type. One entry for each (name, module) that occurs:
  * self = rows whose leaf is in it, total = rows with it anywhere, each row once. In order
  * of self, then total (largest first), then name. *ret is owned: free(). */
