@@ -46,14 +46,18 @@ class Profile:
     def functions_table(self) -> list[tuple[str, str, str, int, str]]:
         """(name, system_name, filename, start_line, module) by function number."""
     def column(self, name: str) -> Column:
-        """"time" (uint64), "pid" "tid" "cpu" (int32), "thread" "stack" (uint32), or a sample
+        """ "time" (uint64), "pid" "tid" "cpu" (int32), "thread" "stack" (uint32), or a sample
         type's name (int64)."""
     def totals(self) -> list[int]: ...
     def quality(self) -> dict[str, Any]:
         """struct cprof_quality by field name without "n_"; "ends" is {name: count}."""
     def window(self, start: int, end: int) -> Profile: ...
     def filter(
-        self, *, thread: bytes | None = None, module: bytes | None = None, under: bytes | None = None
+        self,
+        *,
+        thread: bytes | None = None,
+        module: bytes | None = None,
+        under: bytes | None = None,
     ) -> Profile:
         """Byte masks over threads, mappings, functions_table; see view.h."""
     def with_comments(self, comments: Sequence[str]) -> Profile:

@@ -7,7 +7,7 @@ goes on, who ends a child, and what an empty result means.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from cprof import _core, events
 from cprof.errors import (
@@ -22,9 +22,9 @@ from cprof.profile import Profile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Self, TypeAlias
 
-    TargetLike = int | Sequence[str] | Sequence[int] | "Target"
+    TargetLike: TypeAlias = "int | Sequence[str] | Sequence[int] | Target"
 
 _GRACE = 2.0  # seconds that a child gets after each request to end
 _POLL = 0.01
@@ -51,10 +51,7 @@ class Target:
         cwd: "str | os.PathLike[str] | None" = None,
     ) -> None:
         if isinstance(argv, (str, bytes)):
-            raise TypeError(
-                f"a command is a list of words, not {argv!r}: "
-                'pass ["prog", "arg"], or shlex.split(text)'
-            )
+            raise _one_string(argv)
         if bool(argv) == bool(pids):
             raise ValueError("nothing to record: give a command or process ids, one of the two")
         if pids and (env is not None or cwd is not None):
@@ -84,7 +81,7 @@ class Target:
                 return cls(pids=pids, env=env, cwd=cwd)
             return cls([_word(word) for word in target], env=env, cwd=cwd)
         if isinstance(target, (str, bytes)):
-            return cls(target)  # type: ignore[arg-type]
+            raise _one_string(target)
         raise TypeError(f"cannot record {target!r}: need a pid, pids, or a command's words")
 
     @property
@@ -100,6 +97,13 @@ class Target:
 
     def __repr__(self) -> str:
         return f"Target({list(self.argv)})" if self.argv else f"Target(pids={list(self.pids)})"
+
+
+def _one_string(command: object) -> TypeError:
+    return TypeError(
+        f'a command is a list of words, not {command!r}: pass ["prog", "arg"], '
+        "or shlex.split(text); a process id is an int"
+    )
 
 
 def _word(word: object) -> str:
@@ -234,7 +238,7 @@ class Recorder:
         with translated():
             return self._labelled(self._running().snapshot())
 
-    def windows(self, every: float = 1.0) -> Iterator[Profile]:
+    def windows(self, every: float = 1.0) -> "Generator[Profile]":
         """Yield what each `every` seconds brought, as profiles that do not overlap and
         leave nothing out; a quiet window is an empty profile. Ends with the targets or the
         duration; ending the loop early or closing the iterator stops the recording."""
@@ -242,7 +246,7 @@ class Recorder:
             raise ValueError(f"cannot make windows of {every} s: it must be positive")
         return self._windows(self._running(), every)
 
-    def _windows(self, session: _core.Session, every: float) -> Iterator[Profile]:
+    def _windows(self, session: _core.Session, every: float) -> "Generator[Profile]":
         mark = begin = time.monotonic()
         try:
             while True:

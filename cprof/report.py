@@ -59,7 +59,8 @@ def summary(profile: "Profile") -> str:
         line += f" in {profile.duration:.2f} s"
     if quality["rate_asked"]:
         line += f" at {quality['rate_asked']:g} Hz"
-    return f"{printable(line)}; lost {quality['lost']:,d}; complete {100 * quality['complete']:.1f} %"
+    complete = f"{100 * quality['complete']:.1f} %"
+    return f"{printable(line)}; lost {quality['lost']:,d}; complete {complete}"
 
 
 class Table(list[FunctionRow]):

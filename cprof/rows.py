@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 class Row(Mapping[str, "Any"]):
     """The base. A subclass names its fields in `__slots__`, in order."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def __init__(self, *values: "Any", **named: "Any") -> None:
         fields = type(self).__slots__
         given = dict(zip(fields, values, strict=False)) | named
-        if len(values) > len(fields) or tuple(given) != fields and set(given) != set(fields):
+        if len(values) > len(fields) or set(given) != set(fields):
             raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
         for name in fields:
             object.__setattr__(self, name, given[name])

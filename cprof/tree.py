@@ -15,8 +15,12 @@ class _Arrays:
 
     def __init__(self, profile: "Profile", type_index: int) -> None:
         rows = profile._core.tree(type_index)
-        columns = list(zip(*rows, strict=True))
-        self.parent, self.name, self.module, self.depth, self.self_, self.total = columns[:6]
+        self.parent = [row[0] for row in rows]
+        self.name = [row[1] for row in rows]
+        self.module = [row[2] for row in rows]
+        self.depth = [row[3] for row in rows]
+        self.self_ = [row[4] for row in rows]
+        self.total = [row[5] for row in rows]
         self.unit = profile.sample_types[type_index][1]
         self.children: list[list[int]] = [[] for _ in rows]
         for i in range(1, len(rows)):
@@ -86,9 +90,7 @@ class Node:
         """The tree as text, without paths below `min_share` (0..1) of this node's total."""
         from cprof.report import tree_text
 
-        return tree_text(
-            self, min_share=min_share, max_depth=max_depth, unit=self._arrays.unit
-        )
+        return tree_text(self, min_share=min_share, max_depth=max_depth, unit=self._arrays.unit)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Node):

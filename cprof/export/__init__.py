@@ -8,6 +8,8 @@ docs/adding-an-exporter.md.
 import os
 from importlib import import_module
 
+from cprof.export.files import is_special
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cprof.profile import Profile
@@ -31,6 +33,8 @@ def extension(path: str) -> str:
     for known in EXTENSIONS:
         if name.endswith(known):
             return known
+    if is_special(path):
+        return ".pb.gz"  # a pipe, /dev/null: what is written when nobody says
     raise ValueError(
         f"cannot tell the format of {path!r} by its name; known are {' '.join(EXTENSIONS)}"
     )

@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-
 from collections.abc import Callable
 
 TYPE_CHECKING = False

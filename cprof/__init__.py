@@ -1,0 +1,51 @@
+"""cprof: where a native Linux process spends its CPU time.
+
+import cprof
+p = cprof.record(["gcc", "-O2", "-c", "big.c"])
+p.top(20); p.flamegraph(); p.write("cpu.pb.gz")
+"""
+
+from cprof.doctor import doctor
+from cprof.errors import (
+    CommandNotExecutable,
+    CommandNotFound,
+    CorruptProfile,
+    CprofError,
+    InvalidOption,
+    MissingPackage,
+    NoSamples,
+    NoSymbols,
+    PermissionDenied,
+    RecordingInterrupted,
+    TargetGone,
+    UnsupportedEvent,
+    WrongState,
+)
+from cprof.profile import Profile, load
+from cprof.recorder import Recorder, Target, record
+from cprof.stacks import dump
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CommandNotExecutable",
+    "CommandNotFound",
+    "CorruptProfile",
+    "CprofError",
+    "InvalidOption",
+    "MissingPackage",
+    "NoSamples",
+    "NoSymbols",
+    "PermissionDenied",
+    "Profile",
+    "Recorder",
+    "RecordingInterrupted",
+    "Target",
+    "TargetGone",
+    "UnsupportedEvent",
+    "WrongState",
+    "doctor",
+    "dump",
+    "load",
+    "record",
+]

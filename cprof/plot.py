@@ -1,0 +1,413 @@
+"""Flame graphs in matplotlib: one PolyCollection for all frames, and labels that fit.
+
+matplotlib, and numpy with it, are imported when something is drawn.
+"""
+
+import sys
+
+from cprof.errors import MissingPackage
+from cprof.names import printable, simplify
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import numpy
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cprof.profile import Profile
+
+# Paul Tol's "light" scheme: told apart by colour-blind people, and black text reads on all.
+_KERNEL, _PSEUDO = "#ee8866", "#dddddd"
+_PALETTE = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#aaaa00")
+_TEXT, _FAINT = "#222222", "#666666"
+
+_WIDTH, _DPI = 12.0, 100.0  # inches, pixels per inch
+_ROW = 0.18  # inches of height for a frame
+_MAX_ROWS_HEIGHT = 24.0  # inches; deeper stacks get thinner rows
+_HEADER, _FOOTER, _SIDE = 0.55, 0.55, 0.15
+_FONT = "DejaVu Sans"  # comes with matplotlib
+_FONT_SIZE, _MIN_FONT_SIZE = 7.5, 4.5
+_PADDING = 3.0  # pixels before and after a label
+_MAX_LABELS = 1500
+_LEGEND = 6
+_NOTEBOOK_MAX = 1 << 20  # bytes of SVG in a notebook's output
+
+
+class Options:
+    """How a flame graph looks; see `Profile.flamegraph`."""
+
+    def __init__(
+        self,
+        *,
+        color: str = "module",
+        invert: bool = False,
+        min_width: float = 0.5,
+        title: str | None = None,
+    ) -> None:
+        if color not in ("module", "function"):
+            raise ValueError(f"color={color!r}: it is 'module' or 'function'")
+        if not 0 <= min_width < 1e6:
+            raise ValueError(f"min_width={min_width}: it is a number of pixels from 0")
+        self.color, self.invert, self.min_width, self.title = color, invert, min_width, title
+
+
+class Frames:
+    """The frames of a call tree that are wide enough to be drawn, as arrays.
+
+    `left` and `width` are shares of the whole (0..1), `row` is 0 for the outermost frame.
+    """
+
+    def __init__(self, profile: "Profile", type_index: int, min_share: float) -> None:
+        import numpy as np
+
+        rows = profile._core.tree(type_index)
+        total = rows[0][5]
+        left, width = [0.0] * len(rows), [0.0] * len(rows)
+        free = [0.0] * len(rows)  # where the next child of each node begins
+        kept = []
+        for i, (parent, _, _, _, _, value, *_) in enumerate(rows):
+            if i == 0:
+                width[0] = 1.0
+            elif value > 0 and (not width[parent] or value < min_share * total):
+                continue
+            elif value > 0:
+                left[i] = free[i] = free[parent]
+                width[i] = value / total
+                free[parent] += width[i]
+                kept.append(i)
+        self.left = np.array([left[i] for i in kept])
+        self.width = np.array([width[i] for i in kept])
+        self.row = np.array([rows[i][3] - 1 for i in kept], dtype=int)
+        self.names = [rows[i][1] for i in kept]
+        self.modules = [rows[i][2] for i in kept]
+        self.self_ = [rows[i][4] for i in kept]
+        self.n_left_out = len(rows) - 1 - len(kept)
+        self.n_rows = int(self.row.max()) + 1 if kept else 1
+
+    def boxes(self, invert: bool) -> "numpy.ndarray[Any, Any]":
+        """The corners of every frame, (n, 4, 2)."""
+        import numpy as np
+
+        bottom = self.n_rows - 1 - self.row if invert else self.row
+        corners = np.empty((len(self.names), 4, 2))
+        corners[:, (0, 3), 0] = self.left[:, None]
+        corners[:, (1, 2), 0] = (self.left + self.width)[:, None]
+        corners[:, (0, 1), 1] = bottom[:, None]
+        corners[:, (2, 3), 1] = bottom[:, None] + 1
+        return corners
+
+
+def _hash(text: str) -> int:
+    """The same in every process, unlike hash()."""
+    from zlib import crc32
+
+    return crc32(text.encode("utf-8", "replace"))
+
+
+def _is_kernel(module: str) -> bool:
+    return module.startswith("[kernel") or module.endswith(".ko") or module == "vmlinux"
+
+
+def module_colors(modules: "Sequence[str]") -> dict[str, str]:
+    """A colour for each module, given the most important first. A module's name chooses;
+    where an earlier one has that colour, the next free one."""
+    colors: dict[str, str] = {}
+    taken: set[str] = set()
+    for module in dict.fromkeys(modules):
+        if not module:
+            colors[module] = _PSEUDO
+        elif _is_kernel(module):
+            colors[module] = _KERNEL
+        else:
+            start = _hash(module) % len(_PALETTE)
+            wheel = _PALETTE[start:] + _PALETTE[:start]
+            color = next((c for c in wheel if c not in taken), wheel[0])
+            colors[module] = color
+            taken.add(color)
+    return colors
+
+
+def _face_colors(frames: Frames, colors: dict[str, str], color: str) -> "numpy.ndarray[Any, Any]":
+    """One RGB for each frame: the module's, a little lighter or darker by function, so that
+    neighbours are told apart; or the function's own."""
+    import numpy as np
+    from matplotlib.colors import to_rgb
+
+    base = {module: to_rgb(value) for module, value in colors.items()}
+    palette = [to_rgb(value) for value in _PALETTE]
+    hashes = {name: _hash(name) for name in set(frames.names)}
+    if color == "function":
+        rgb = [
+            palette[hashes[name] % len(palette)] if module else base[module]
+            for name, module in zip(frames.names, frames.modules, strict=True)
+        ]
+    else:
+        rgb = [base[module] for module in frames.modules]
+    tint = np.array([(hashes[name] >> 8) % 64 / 63 for name in frames.names])
+    tint[[not module for module in frames.modules]] = 0.5
+    faces = np.array(rgb).reshape(-1, 3)
+    return np.asarray(1 - (1 - faces) * (0.7 + 0.4 * tint[:, None])).clip(0, 1)
+
+
+class _Ruler:
+    """Widths of text in pixels, from the font's own advances; no renderer needed."""
+
+    def __init__(self, size: float, dpi: float) -> None:
+        from matplotlib.font_manager import FontProperties, findfont, get_font
+
+        self._font = get_font(findfont(FontProperties(family=[_FONT])))
+        self._font.set_size(size, dpi)
+        self._em = size * dpi / 72
+        self._advances: dict[str, float] = {}
+
+    def width(self, text: str) -> float:
+        return sum(map(self._advance, text))
+
+    def _advance(self, char: str) -> float:
+        advance = self._advances.get(char)
+        if advance is None:
+            advance = self._em
+            if self._font.get_char_index(ord(char)):  # else another font's, as wide as can be
+                advance = self._font.load_char(ord(char)).linearHoriAdvance / 65536
+            self._advances[char] = advance
+        return advance
+
+    def fit(self, name: str, room: float) -> str:
+        """`name` as it fits into `room` pixels: whole, simplified, cut, or not at all."""
+        ellipsis = "\N{HORIZONTAL ELLIPSIS}"
+        shortest = self.width("xx" + ellipsis)
+        if room < min(shortest, self.width(name[:3])):
+            return ""
+        if len(name) < room and self.width(name) <= room:
+            return name
+        short = simplify(name)
+        if self.width(short[:400]) <= room and len(short) <= 400:
+            return short
+        left = room - self.width(ellipsis)
+        end = 0
+        while end < len(short) and (left := left - self._advance(short[end])) >= 0:
+            end += 1
+        return short[:end] + ellipsis if end >= 2 else ""
+
+
+def _draw_labels(ax: "Axes", frames: Frames, invert: bool, pixels: tuple[float, float]) -> None:
+    """Write the names on the frames, the widest first, where there is room."""
+    x_pixels, row_pixels = pixels
+    dpi = ax.figure.dpi
+    size = min(_FONT_SIZE, 0.72 * row_pixels * 72 / dpi)
+    if size < _MIN_FONT_SIZE:
+        return
+    ruler = _Ruler(size, dpi)
+    order = sorted(range(len(frames.names)), key=lambda i: -frames.width[i])[:_MAX_LABELS]
+    for i in order:
+        label = ruler.fit(printable(frames.names[i]), frames.width[i] * x_pixels - 2 * _PADDING)
+        if not label:
+            continue
+        row = frames.n_rows - 1 - frames.row[i] if invert else frames.row[i]
+        ax.text(
+            frames.left[i] + _PADDING / x_pixels,
+            row + 0.46,
+            label,
+            fontsize=size,
+            fontfamily=_FONT,
+            color=_TEXT,
+            va="center_baseline",
+            parse_math=False,
+            clip_on=True,
+        )
+
+
+def _draw_legend(ax: "Axes", modules: "Sequence[str]", colors: dict[str, str], gap: float) -> None:
+    from matplotlib.patches import Patch
+
+    def short(name: str) -> str:
+        return name if len(name) <= 24 else name[:23] + "\N{HORIZONTAL ELLIPSIS}"
+
+    shown = [module for module in modules if module][:_LEGEND]
+    handles = [Patch(facecolor=colors[m], label=short(printable(m))) for m in shown]
+    if not handles:
+        return
+    legend = ax.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0, -gap),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=_FONT_SIZE,
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=1.2,
+        columnspacing=1.4,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+        text.set_color(_TEXT)
+
+
+def _caption(profile: "Profile", type_index: int) -> tuple[str, str]:
+    """The title and the line under it."""
+    from cprof.report import Scale, plural
+
+    quality = profile.quality
+    name, unit = profile.sample_types[type_index]
+    total = profile._core.totals()[type_index]
+    parts = [plural(quality["samples"], "sample")]
+    if profile.duration:
+        parts[0] += f" in {profile.duration:.2f} s"
+    parts.append(f"{name} {Scale(unit, (total,)).text(total)}")
+    parts.append(f"{quality['lost']:,d} lost")
+    parts.append(f"{100 * quality['complete']:.1f} % complete stacks")
+    command = printable(profile.command) or "profile"
+    if len(command) > 90:
+        command = command[:89] + "\N{HORIZONTAL ELLIPSIS}"
+    return command, " \N{MIDDLE DOT} ".join(parts)
+
+
+def flamegraph(profile: "Profile", type_index: int, ax: "Axes | None", options: Options) -> "Axes":
+    """See `Profile.flamegraph`."""
+    _need_matplotlib()
+    if ax is None:
+        frames = Frames(profile, type_index, options.min_width / (_WIDTH * _DPI))
+        figure = _new_figure(frames.n_rows)
+        ax = _place_axes(figure, frames.n_rows)
+    else:
+        width = max(ax.get_window_extent().width, 1.0)
+        frames = Frames(profile, type_index, options.min_width / width)
+    _draw(ax, profile, type_index, frames, options)
+    return ax
+
+
+def _draw(
+    ax: "Axes", profile: "Profile", type_index: int, frames: Frames, options: Options
+) -> None:
+    from matplotlib.collections import PolyCollection
+
+    by_self: dict[str, int] = {}
+    for module, value in zip(frames.modules, frames.self_, strict=True):
+        by_self[module] = by_self.get(module, 0) + value
+    modules = sorted(by_self, key=lambda module: (-by_self[module], module))
+    colors = module_colors(modules)
+    box = ax.get_window_extent()
+    row_pixels = box.height / frames.n_rows
+    ax.add_collection(
+        PolyCollection(
+            list(frames.boxes(options.invert)),
+            facecolors=_face_colors(frames, colors, options.color),
+            edgecolors="white",
+            linewidths=0.5 if row_pixels > 4 else 0.0,
+        ),
+        autolim=False,
+    )
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, frames.n_rows)
+    ax.set_axis_off()
+    _draw_labels(ax, frames, options.invert, (box.width, row_pixels))
+    _draw_text(ax, profile, type_index, frames, options)
+    if options.color == "module":
+        _draw_legend(ax, modules, colors, 8 / box.height)
+
+
+def _draw_text(
+    ax: "Axes", profile: "Profile", type_index: int, frames: Frames, options: Options
+) -> None:
+    """The title and the line under it, above the frames; what was left out, below."""
+    title, facts = _caption(profile, type_index)
+    common: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "parse_math": False,
+    }
+    ax.annotate(facts, (0, 1), (0, 6), fontsize=8, color=_FAINT, va="baseline", ha="left", **common)
+    heading = printable(options.title) if options.title is not None else title
+    ax.annotate(
+        heading, (0, 1), (0, 19), fontsize=11, color=_TEXT, va="baseline", ha="left", **common
+    )
+    if not frames.names:
+        ax.annotate(
+            "no samples", (0.5, 0.5), (0, 0), color=_FAINT, ha="center", va="center", **common
+        )
+    if frames.n_left_out:
+        note = f"{frames.n_left_out:,d} frames too narrow to draw"
+        ax.annotate(
+            note, (1, 0), (0, -6), fontsize=_FONT_SIZE, color=_FAINT, va="top", ha="right", **common
+        )
+
+
+def _figure_height(n_rows: int) -> float:
+    return _HEADER + _FOOTER + min(max(n_rows, 4) * _ROW, _MAX_ROWS_HEIGHT)
+
+
+def _place_axes(figure: "Figure", n_rows: int) -> "Axes":
+    height = _figure_height(n_rows)
+    rows = min(n_rows * _ROW, _MAX_ROWS_HEIGHT)
+    box = (_SIDE / _WIDTH, _FOOTER / height, 1 - 2 * _SIDE / _WIDTH, rows / height)
+    return figure.add_axes(box)
+
+
+def _new_figure(n_rows: int) -> "Figure":
+    """A figure of pyplot's where somebody uses pyplot or a notebook shows figures, else one
+    that nobody has to close."""
+    size = (_WIDTH, _figure_height(n_rows))
+    is_shown = "matplotlib.pyplot" in sys.modules or hasattr(sys, "ps1") or _in_notebook()
+    if is_shown:
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=size, dpi=_DPI)
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, dpi=_DPI)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def render(profile: "Profile", type_index: int, format: str) -> bytes:
+    """A flame graph as the bytes of a file, "svg" or "png"."""
+    _need_matplotlib()
+    import io
+    import warnings
+
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    options = Options()
+    frames = Frames(profile, type_index, options.min_width / (_WIDTH * _DPI))
+    figure = Figure(figsize=(_WIDTH, _figure_height(frames.n_rows)), dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    metadata = {"Date": None, "Creator": "cprof"} if format == "svg" else {"Software": "cprof"}
+    file = io.BytesIO()
+    # svg.fonttype: text stays text, to be searched; hashsalt: the same file for the same data
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cprof"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing")
+        _draw(_place_axes(figure, frames.n_rows), profile, type_index, frames, options)
+        figure.savefig(
+            file, format=format, dpi=_DPI * (2 if format == "png" else 1), metadata=metadata
+        )
+    return file.getvalue()
+
+
+def pictures(profile: "Profile") -> dict[str, str | bytes]:
+    """The flame graph for a notebook by MIME type: SVG, or PNG where that would be large;
+    nothing without matplotlib."""
+    try:
+        svg = render(profile, profile._core.default_type, "svg")
+    except MissingPackage:
+        return {}
+    if len(svg) <= _NOTEBOOK_MAX:
+        return {"image/svg+xml": svg.decode()}
+    return {"image/png": render(profile, profile._core.default_type, "png")}
+
+
+def _need_matplotlib() -> None:
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise MissingPackage(
+            f"a flame graph needs matplotlib ({error})", "pip install matplotlib"
+        ) from error
