@@ -30,6 +30,13 @@ bool cprof_demangle_rust_legacy(const char *name, size_t n, struct cprof_text *o
 
 /* The bytes of `code` in UTF-8, up to 4; 0 when it is no Unicode scalar value. */
 size_t cprof_utf8(uint32_t code, char bytes[4]);
+/* The next character of UTF-8 that is written in hex, two digits (0-9, a-f) a byte; *at
+ * moves on. false when it is not UTF-8. */
+bool cprof_utf8_hex(const char **at, const char *end, uint32_t *ret);
+static inline uint32_t cprof_hex_value(char digit)
+{
+    return (uint32_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
 /* Append the text of a Punycode identifier (RFC 3492), or false. */
 bool cprof_punycode(struct cprof_text *out, const char *ascii, size_t ascii_n,
                     const char *code, size_t code_n);

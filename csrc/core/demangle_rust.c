@@ -581,11 +581,6 @@ static const char *read_hex(struct parser *p, size_t *n)
     return digits;
 }
 
-static unsigned hex_value(char c)
-{
-    return (unsigned)(is_digit(c) ? c - '0' : c - 'a' + 10);
-}
-
 /* A number, and whether it fits 64 bits. */
 static bool read_number(struct parser *p, uint64_t *ret, const char **digits, size_t *n)
 {
@@ -594,7 +589,7 @@ static bool read_number(struct parser *p, uint64_t *ret, const char **digits, si
     for (; *n && **digits == '0'; ++*digits)
         --*n;
     for (size_t i = 0; i < *n; i++)
-        *ret = *ret << 4 | hex_value((*digits)[i]);
+        *ret = *ret << 4 | cprof_hex_value((*digits)[i]);
     return *n <= 16;
 }
 
@@ -662,29 +657,6 @@ static void print_char(struct parser *p)
     print(p, "'");
 }
 
-/* One character of UTF-8 written in hex; *at moves on. */
-static uint32_t read_utf8_hex(struct parser *p, const char **at, const char *end)
-{
-    uint32_t code = hex_value((*at)[0]) << 4 | hex_value((*at)[1]);
-    size_t more = code < 0x80 ? 0 : code < 0xe0 ? 1 : code < 0xf0 ? 2 : 3;
-    char bytes[4];
-
-    *at += 2;
-    if ((code >= 0x80 && code < 0xc2) || code > 0xf4 || (size_t)(end - *at) < 2 * more) {
-        p->is_bad = true;
-        return 0;
-    }
-    code &= more ? 0x3fu >> more : 0x7f;
-    for (size_t i = 0; i < more; i++, *at += 2) {
-        uint32_t byte = hex_value((*at)[0]) << 4 | hex_value((*at)[1]);
-        p->is_bad |= (byte & 0xc0) != 0x80;
-        code = code << 6 | (byte & 0x3f);
-    }
-    if (cprof_utf8(code, bytes) != more + 1) /* longer than it has to be */
-        p->is_bad = true;
-    return code;
-}
-
 static void print_string(struct parser *p)
 {
     size_t n;
@@ -693,8 +665,11 @@ static void print_string(struct parser *p)
     if (n & 1)
         p->is_bad = true;
     print(p, "\"");
-    while (at < end && !p->is_bad)
-        print_quoted(p, read_utf8_hex(p, &at, end), '"');
+    while (at < end && !p->is_bad) {
+        uint32_t code = 0;
+        p->is_bad |= !cprof_utf8_hex(&at, end, &code);
+        print_quoted(p, code, '"');
+    }
     print(p, "\"");
 }
 

@@ -18,6 +18,30 @@ size_t cprof_utf8(uint32_t code, char bytes[4])
     return n;
 }
 
+static uint32_t hex_byte(const char *at)
+{
+    return cprof_hex_value(at[0]) << 4 | cprof_hex_value(at[1]);
+}
+
+bool cprof_utf8_hex(const char **at, const char *end, uint32_t *ret)
+{
+    uint32_t code = hex_byte(*at);
+    size_t more = code < 0x80 ? 0 : code < 0xe0 ? 1 : code < 0xf0 ? 2 : 3;
+    char bytes[4];
+
+    *at += 2;
+    if ((code >= 0x80 && code < 0xc2) || code > 0xf4 || (size_t)(end - *at) < 2 * more)
+        return false;
+    code &= more ? 0x3fu >> more : 0x7f;
+    for (size_t i = 0; i < more; i++, *at += 2) {
+        if ((hex_byte(*at) & 0xc0) != 0x80)
+            return false;
+        code = code << 6 | (hex_byte(*at) & 0x3f);
+    }
+    *ret = code;
+    return cprof_utf8(code, bytes) == more + 1; /* not longer than it has to be */
+}
+
 /* How the weights of digits adapt: RFC 3492, section 6.1. */
 static uint32_t adapt(uint32_t delta, uint32_t n, bool is_first)
 {
