@@ -57,16 +57,34 @@ static void fill_common(const struct cprof_session *s, struct perf_event_attr *a
     attr->clockid = CLOCK_MONOTONIC;
 }
 
+/* What the kernel lets this user lock for rings, split over the CPUs; SIZE_MAX where it
+ * does not count (perf_event_open(2): perf_event_mlock_kb for each CPU, then
+ * RLIMIT_MEMLOCK). Other programs of the user draw on it too. */
+static size_t locked_budget(const struct cprof_session *s)
+{
+    struct rlimit memory = {0};
+    long kb = 516;
+
+    if (cprof_probe_has_capability(CPROF_CAP_IPC_LOCK) || cprof_probe_paranoid() < 0)
+        return SIZE_MAX;
+    cprof_proc_number("/proc/sys/kernel/perf_event_mlock_kb", &kb);
+    getrlimit(RLIMIT_MEMLOCK, &memory);
+    if (memory.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    return (size_t)kb * 1024 + (size_t)memory.rlim_cur / s->cpus.numbers.n;
+}
+
 static size_t ring_bytes(const struct cprof_session *s, size_t asked)
 {
-    /* room for an eighth of a second of the busiest CPU */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = RING_MIN;
+    size_t budget = locked_budget(s); /* the ring's head page counts as well */
+    /* room for an eighth of a second of a busy CPU */
     double bytes =
         asked ? (double)asked : s->freq * (s->stack_bytes + RECORD_OVERHEAD) / 8;
-    size_t size = RING_MIN;
 
     if (!asked && bytes < 512 << 10)
         bytes = 512 << 10;
-    while (size < RING_MAX && size < bytes)
+    while (size < RING_MAX && size < bytes && size * 2 + page <= budget)
         size *= 2;
     return size;
 }
@@ -109,32 +127,32 @@ static void fill_attrs(struct cprof_session *s, size_t ring_size)
     }
 }
 
-/* Map the first event of a CPU; the ring is halved while the locked-memory budget
- * refuses. */
-static int map_ring(struct cprof_session *s, int fd, int cpu, size_t *size,
+static void refuse_lock(struct cprof_error *err)
+{
+    char value[32];
+    long kb = 0;
+
+    cprof_proc_number("/proc/sys/kernel/perf_event_mlock_kb", &kb);
+    snprintf(value, sizeof(value), "%ld KiB", kb);
+    cprof_error_refused(
+        err, "kernel.perf_event_mlock_kb", value,
+        "sysctl kernel.perf_event_mlock_kb=2048, or a higher ulimit -l; or "
+        "end another profiler of this user");
+}
+
+/* Map the first event of a CPU. -ENOBUFS: too large for the locked-memory budget. */
+static int map_ring(struct cprof_session *s, int fd, int cpu, size_t size,
                     struct cprof_error *err)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct cprof_session_ring ring = {.cpu = cpu, .fd = fd};
     int r;
 
     if (cprof_vec_reserve(&s->rings, 1) < 0)
         return cprof_error_set(err, -ENOMEM, "session: out of memory");
-    for (;;) {
-        r = cprof_ring_create(fd, *size / page, &ring.ring, err);
-        if ((r != -EPERM && r != -ENOMEM) || *size / 2 < RING_MIN)
-            break;
-        *size /= 2;
-    }
-    if (r == -EPERM) {
-        char value[32];
-        long kb = 0;
-        cprof_proc_number("/proc/sys/kernel/perf_event_mlock_kb", &kb);
-        snprintf(value, sizeof(value), "%ld KiB", kb);
-        cprof_error_refused(
-            err, "kernel.perf_event_mlock_kb", value,
-            "sysctl kernel.perf_event_mlock_kb=2048, or a higher ulimit -l; "
-            "or end another profiler of this user");
+    r = cprof_ring_create(fd, size / (size_t)sysconf(_SC_PAGESIZE), &ring.ring, err);
+    if (r == -EPERM || r == -ENOMEM) {
+        refuse_lock(err);
+        return -ENOBUFS;
     }
     if (r < 0)
         return r;
@@ -164,7 +182,7 @@ static int too_many_files(const struct cprof_session *s, struct cprof_error *err
 }
 
 /* Both events for one thread on one CPU. -ESRCH and -ENODEV are the caller's to skip. */
-static int open_pair(struct cprof_session *s, pid_t tid, int cpu, size_t *ring_size,
+static int open_pair(struct cprof_session *s, pid_t tid, int cpu, size_t ring_size,
                      struct cprof_error *err)
 {
     struct cprof_session_ring *ring = ring_of(s, cpu);
@@ -192,7 +210,7 @@ static int open_pair(struct cprof_session *s, pid_t tid, int cpu, size_t *ring_s
     return 0;
 }
 
-static int open_task(struct cprof_session *s, pid_t tid, size_t *ring_size,
+static int open_task(struct cprof_session *s, pid_t tid, size_t ring_size,
                      struct cprof_error *err)
 {
     int r = 0, n_opened = 0;
@@ -210,7 +228,7 @@ static int open_task(struct cprof_session *s, pid_t tid, size_t *ring_size,
 
 /* All threads of a process; those that appear meanwhile are children of threads without
  * our events, so the list is read again until it holds no new one. */
-static int open_process(struct cprof_session *s, pid_t pid, size_t *ring_size,
+static int open_process(struct cprof_session *s, pid_t pid, size_t ring_size,
                         struct cprof_error *err)
 {
     struct cprof_tasks tasks = {0};
@@ -254,26 +272,42 @@ static void close_events(struct cprof_session *s)
     s->sampler.attr = sample;
 }
 
+/* All targets with rings of one size. */
+static int open_sized(struct cprof_session *s, size_t size, struct cprof_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < s->targets.n; i++) {
+        pid_t pid = s->targets.data[i].pid;
+        r = s->is_attached ? open_process(s, pid, size, err)
+                           : open_task(s, pid, size, err);
+        if (r == -ESRCH)
+            cprof_error_set(err, r, "session: process %d has ended", pid);
+    }
+    return r;
+}
+
+/* Rings are halved together while the locked-memory budget refuses them: a small one
+ * among large ones would lose what its CPU samples. */
 static int open_targets(struct cprof_session *s, size_t asked, struct cprof_error *err)
 {
     size_t size = ring_bytes(s, asked);
-    int r = 0;
+    bool has_build_ids = true; /* linux 5.12 */
+    int r;
 
-    fill_attrs(s, size);
-    for (size_t i = 0; r == 0 && i < s->targets.n; i++) {
-        pid_t pid = s->targets.data[i].pid;
-        r = s->is_attached ? open_process(s, pid, &size, err)
-                           : open_task(s, pid, &size, err);
-        if (r == -EINVAL && s->tracker.attr.build_id) { /* linux before 5.12 */
-            close_events(s);
-            s->tracker.attr.build_id = 0;
-            i = (size_t)-1;
-            r = 0;
-        } else if (r == -ESRCH) {
-            cprof_error_set(err, r, "session: process %d has ended", pid);
-        }
+    for (;;) {
+        fill_attrs(s, size);
+        s->tracker.attr.build_id = has_build_ids;
+        r = open_sized(s, size, err);
+        if (r == -EINVAL && has_build_ids)
+            has_build_ids = false;
+        else if (r == -ENOBUFS && size > RING_MIN)
+            size /= 2;
+        else
+            return r == -ENOBUFS ? -EPERM : r;
+        close_events(s);
+        cprof_error_clear(err);
     }
-    return r;
 }
 
 /* One event, with the kernel if that is wanted and allowed. */
