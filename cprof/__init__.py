@@ -5,6 +5,11 @@ p = cprof.record(["gcc", "-O2", "-c", "big.c"])
 p.top(20); p.flamegraph(); p.write("cpu.pb.gz")
 """
 
+try:
+    from cprof import _core as _core
+except ImportError as error:
+    raise ImportError(f"cprof's C core is not built here ({error}): pip install .") from error
+
 from cprof.doctor import doctor
 from cprof.errors import (
     CommandNotExecutable,

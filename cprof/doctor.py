@@ -6,8 +6,6 @@ from cprof import _core
 from cprof.names import printable
 from cprof.rows import Capability
 
-_HEADER = ("", "knob", "value")
-
 
 class Capabilities(list[Capability]):
     """All knobs; shows itself as a table. `can_record` is the verdict."""
@@ -25,14 +23,15 @@ class Capabilities(list[Capability]):
 
     def __str__(self) -> str:
         knobs = max((len(row.knob) for row in self), default=0)
-        values = max((len(printable(row.value)) for row in self), default=0)
         lines = []
         for row in self:
             mark = "ok" if row.ok else "BLOCKS" if self._stops(row) else "limits"
-            value = printable(row.value).ljust(values)
-            lines.append(f"{mark:6}  {row.knob.ljust(knobs)}  {value}  {row.blocks}".rstrip())
-            if row.remedy and not row.ok:
-                lines.append(f"{'':6}  {'':{knobs}}  -> {row.remedy}")
+            lines.append(f"{mark:6}  {row.knob.ljust(knobs)}  {printable(row.value)}")
+            if row.ok:
+                continue
+            lines.append(f"{'':10}in the way of: {row.blocks}")
+            if row.remedy:
+                lines.append(f"{'':10}remedy: {row.remedy}")
         lines.append("recording works" if self.can_record else "recording is not possible")
         return "\n".join(lines)
 

@@ -146,7 +146,7 @@ def _from_session(code: int, message: str, remedy: str, command: str | None) -> 
     is_event = message.startswith(_EVENT_MODULES)
     if code == errno.EOPNOTSUPP or (code == errno.ENOENT and is_event):
         return UnsupportedEvent(message, remedy)
-    if code in _GONE:
+    if code in _GONE or (code == errno.EINVAL and "kernel thread" in message):
         return TargetGone(message, remedy)
     if code == errno.EINVAL:
         return InvalidOption(message, remedy)
