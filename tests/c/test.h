@@ -67,6 +67,8 @@ static int n_passed, n_failed, n_checks_failed, n_skipped;
 static inline int test_report(const char *file)
 {
     const char *name = strrchr(file, '/');
+    if (n_skipped)
+        fprintf(stderr, "%d skipped\n", n_skipped);
     printf("%.*s: %d passed, %d failed\n",
            (int)(strcspn(name ? name + 1 : file, ".")), name ? name + 1 : file, n_passed,
            n_failed);
