@@ -106,9 +106,11 @@ void cprof_proc_command(pid_t pid, char *text, size_t room)
         snprintf(text, room, "[%s]", name);
         return;
     }
-    for (size_t i = 0; i + 1 < n; i++)
+    for (size_t i = 0; i < n; i++)
         if (!args[i])
             args[i] = ' ';
+    while (n && args[n - 1] == ' ') /* titles set by the process are padded */
+        args[--n] = '\0';
     snprintf(text, room, "%s", args);
 }
 
