@@ -76,8 +76,8 @@ static inline int test_report(const char *file)
 }
 
 /* alloc.c */
-extern long test_fail_at;     /* the n-th allocation from now fails; 0 = none does */
-extern long test_n_allocated; /* allocations since test_fail_at was set */
+extern volatile long test_fail_at;     /* the n-th allocation from now fails; 0 = none does */
+extern volatile long test_n_allocated; /* allocations since test_fail_at was set */
 
 /* Run `attempt(arg)` with every allocation failing in turn. It must clean up after itself
  * and return 0 on success or the negative errno it met; returns what is not as it should
