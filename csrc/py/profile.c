@@ -1,0 +1,471 @@
+#include "corepy.h"
+
+#include "arrow.h"
+#include "pprof.h"
+#include "view.h"
+
+/* _core.Profile: one Python reference to one immutable core profile. */
+typedef struct {
+    PyObject_HEAD struct cprof_profile
+        *profile; /* owned reference, never NULL once made */
+} ProfileObject;
+
+PyObject *cprof_py_profile(core_state *st, struct cprof_profile *profile)
+{
+    ProfileObject *self = PyObject_New(ProfileObject, st->Profile_type);
+
+    if (!self) {
+        cprof_profile_unref(profile);
+        return NULL;
+    }
+    self->profile = profile;
+    return (PyObject *)self;
+}
+
+struct cprof_profile *cprof_py_profile_of(PyObject *op)
+{
+    return ((ProfileObject *)op)->profile;
+}
+
+static void Profile_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+
+    cprof_profile_unref(((ProfileObject *)op)->profile);
+    PyObject_Free(op);
+    Py_DECREF(type); /* an instance of a heap type owns a reference to it */
+}
+
+Py_ssize_t cprof_py_type_number(PyObject *op, PyObject *type)
+{
+    Py_ssize_t n_types = (Py_ssize_t)cprof_py_profile_of(op)->n_types;
+    Py_ssize_t number = PyLong_AsSsize_t(type);
+
+    if (number == -1 && PyErr_Occurred())
+        return -1;
+    if (number < 0 || number >= n_types) {
+        PyErr_Format(PyExc_IndexError, "there is no sample type %zd", number);
+        return -1;
+    }
+    return number;
+}
+
+/* What one of the columns of struct cprof_profile holds. */
+static bool fixed_column(const struct cprof_profile *p, const char *name,
+                         const void **data, const char **format)
+{
+    const struct {
+        const char *name, *format;
+        const void *data;
+    } columns[] = {
+        {"time", "Q", p->time}, {"pid", "i", p->pid},       {"tid", "i", p->tid},
+        {"cpu_id", "i", p->cpu},   {"thread", "I", p->thread}, {"stack", "I", p->stack},
+    };
+
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        if (strcmp(columns[i].name, name))
+            continue;
+        *data = columns[i].data;
+        *format = columns[i].format;
+        return true;
+    }
+    return false;
+}
+
+static PyObject *values_column(PyObject *op, size_t type)
+{
+    struct cprof_profile *p = cprof_py_profile_of(op);
+    core_state *st = cprof_py_state_of(op);
+    int64_t *values;
+    int r;
+
+    if (p->values[type])
+        return cprof_py_column(st, p, p->values[type], p->n, "q", false);
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_values(p, type, &values);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(st, r, "view");
+    return cprof_py_column(st, p, values, p->n, "q", true);
+}
+
+PyDoc_STRVAR(Profile_column_doc,
+             "column($self, name, /)\n--\n\n"
+             "\"time\" (uint64), \"pid\" \"tid\" \"cpu_id\" (int32), \"thread\" \"stack\"\n"
+             "(uint32), or a sample type's name (int64).");
+static PyObject *Profile_column(PyObject *op, PyObject *name_arg)
+{
+    struct cprof_profile *p = cprof_py_profile_of(op);
+    const char *name = PyUnicode_AsUTF8AndSize(name_arg, NULL), *format;
+    const void *data;
+
+    if (!name)
+        return NULL;
+    if (fixed_column(p, name, &data, &format))
+        return cprof_py_column(cprof_py_state_of(op), p, data, p->n, format, false);
+    for (size_t k = 0; k < p->n_types; k++)
+        if (!strcmp(cprof_stacks_text(p->stacks, p->types[k].type), name))
+            return values_column(op, k);
+    PyErr_SetObject(PyExc_KeyError, name_arg);
+    return NULL;
+}
+
+PyDoc_STRVAR(Profile_leaf_functions_doc,
+             "leaf_functions($self, /)\n--\n\n"
+             "uint32 per row: number in functions_table of the row's leaf function;\n"
+             "0xffffffff where its location has no function.");
+static PyObject *Profile_leaf_functions(PyObject *op, PyObject *unused)
+{
+    struct cprof_profile *p = cprof_py_profile_of(op);
+    uint32_t *functions;
+    int r;
+
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_leaf_functions(p, &functions);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(cprof_py_state_of(op), r, "view");
+    return cprof_py_column(cprof_py_state_of(op), p, functions, p->n, "I", true);
+}
+
+PyDoc_STRVAR(Profile_totals_doc, "totals($self, /)\n--\n\nSum of each sample type.");
+static PyObject *Profile_totals(PyObject *op, PyObject *unused)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    int64_t totals[CPROF_MAX_SAMPLE_TYPES];
+    PyObject *list = PyList_New((Py_ssize_t)p->n_types);
+
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    for (size_t k = 0; k < p->n_types; k++)
+        totals[k] = cprof_profile_total(p, k);
+    Py_END_ALLOW_THREADS
+    for (size_t k = 0; list && k < p->n_types; k++) {
+        PyObject *total = PyLong_FromLongLong(totals[k]);
+        if (!total || PyList_SetItem(list, (Py_ssize_t)k, total) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+static PyObject *make_ends(const struct cprof_quality *quality)
+{
+    PyObject *ends = PyDict_New();
+
+    for (unsigned i = 0; ends && i < CPROF_N_ENDS; i++) {
+        PyObject *n = PyLong_FromUnsignedLongLong(quality->ends[i]);
+        if (!n || PyDict_SetItemString(ends, cprof_end_name(i), n) < 0)
+            Py_CLEAR(ends);
+        Py_XDECREF(n);
+    }
+    return ends;
+}
+
+PyDoc_STRVAR(Profile_quality_doc,
+             "quality($self, /)\n--\n\n"
+             "How good these rows are: samples, lost, throttled, unknown, kernel, and\n"
+             "ends, {why stacks ended: samples}.");
+static PyObject *Profile_quality(PyObject *op, PyObject *unused)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    struct cprof_quality quality;
+    int r;
+
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_profile_quality(p, &quality);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(cprof_py_state_of(op), r, "profile");
+    return Py_BuildValue(
+        "{sKsKsKsKsKsN}", "samples", (unsigned long long)quality.n_samples, "lost",
+        (unsigned long long)quality.n_lost, "throttled",
+        (unsigned long long)quality.n_throttled, "unknown",
+        (unsigned long long)quality.n_unknown, "kernel",
+        (unsigned long long)quality.n_kernel, "ends", make_ends(&quality));
+}
+
+/* O& converter: a time in ns that is not negative. */
+static int convert_time(PyObject *arg, void *ret)
+{
+    unsigned long long time = PyLong_AsUnsignedLongLong(arg);
+
+    if (time == (unsigned long long)-1 && PyErr_Occurred())
+        return 0;
+    *(uint64_t *)ret = time;
+    return 1;
+}
+
+PyDoc_STRVAR(Profile_window_doc,
+             "window($self, start, end, /)\n--\n\n"
+             "Rows with start <= time < end (CLOCK_MONOTONIC nanoseconds).");
+static PyObject *Profile_window(PyObject *op, PyObject *args)
+{
+    struct cprof_profile *view;
+    struct cprof_error err;
+    uint64_t start, end;
+    int r;
+
+    if (!PyArg_ParseTuple(args, "O&O&:window", convert_time, &start, convert_time, &end))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_window(cprof_py_profile_of(op), start, end, &view, &err);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise(cprof_py_state_of(op), &err);
+    return cprof_py_profile(cprof_py_state_of(op), view);
+}
+
+/* A byte mask of `n` entries from bytes or None; -1 with an exception. */
+static int get_mask(PyObject *arg, const char *name, size_t n, const uint8_t **ret)
+{
+    char *bytes;
+    Py_ssize_t size;
+
+    if (arg == Py_None)
+        return 0;
+    if (PyBytes_AsStringAndSize(arg, &bytes, &size) < 0)
+        return -1;
+    if ((size_t)size != n) {
+        PyErr_Format(PyExc_ValueError, "the %s mask has %zd bytes for %zu entries", name,
+                     size, n);
+        return -1;
+    }
+    *ret = (const uint8_t *)bytes;
+    return 0;
+}
+
+PyDoc_STRVAR(Profile_filter_doc,
+             "filter($self, *, thread=None, module=None, under=None)\n--\n\n"
+             "The rows that every given byte mask keeps: over threads, mappings (the\n"
+             "leaf's) and functions_table (of any frame).");
+static PyObject *Profile_filter(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"thread", "module", "under", NULL};
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    PyObject *thread = Py_None, *module = Py_None, *under = Py_None;
+    struct cprof_filter filter = {0};
+    struct cprof_profile *view;
+    struct cprof_error err;
+    int r;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOO:filter", names, &thread,
+                                     &module, &under) ||
+        get_mask(thread, "thread", p->stacks->threads.n, &filter.thread) < 0 ||
+        get_mask(module, "module", p->stacks->mappings.n, &filter.module) < 0 ||
+        get_mask(under, "under", p->stacks->functions.n, &filter.under) < 0)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_filter(p, &filter, &view, &err);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise(cprof_py_state_of(op), &err);
+    return cprof_py_profile(cprof_py_state_of(op), view);
+}
+
+/* The texts of a list of str, borrowed from it; NULL with an exception. */
+static const char **texts_of(PyObject *list, Py_ssize_t n)
+{
+    const char **texts = calloc((size_t)n + 1, sizeof(*texts));
+
+    if (!texts) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        texts[i] = PyUnicode_AsUTF8AndSize(PyList_GetItem(list, i), NULL);
+        if (!texts[i]) {
+            free(texts);
+            return NULL;
+        }
+    }
+    return texts;
+}
+
+PyDoc_STRVAR(Profile_with_comments_doc,
+             "with_comments($self, comments, /)\n--\n\n"
+             "The same rows with `comments` added after the ones there are.");
+static PyObject *Profile_with_comments(PyObject *op, PyObject *comments)
+{
+    PyObject *list = PySequence_List(comments);
+    Py_ssize_t n = list ? PyList_Size(list) : 0;
+    const char **texts = list ? texts_of(list, n) : NULL;
+    struct cprof_profile *view;
+    struct cprof_error err;
+    int r;
+
+    if (!texts) {
+        Py_XDECREF(list);
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_with_comments(cprof_py_profile_of(op), texts, (size_t)n, &view, &err);
+    Py_END_ALLOW_THREADS
+    free(texts);
+    Py_DECREF(list);
+    if (r < 0)
+        return cprof_py_raise(cprof_py_state_of(op), &err);
+    return cprof_py_profile(cprof_py_state_of(op), view);
+}
+
+PyDoc_STRVAR(Profile_write_pprof_doc,
+             "write_pprof($self, path, /)\n--\n\nWrite a gzipped profile.proto file.");
+static PyObject *Profile_write_pprof(PyObject *op, PyObject *path_arg)
+{
+    struct cprof_error err;
+    PyObject *path;
+    int r;
+
+    if (!PyUnicode_FSConverter(path_arg, &path))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_pprof_write(cprof_py_profile_of(op), PyBytes_AsString(path), &err);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(path);
+    return r < 0 ? cprof_py_raise(cprof_py_state_of(op), &err) : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(Profile_encode_pprof_doc,
+             "encode_pprof($self, /)\n--\n\nThe bytes that write_pprof() writes.");
+static PyObject *Profile_encode_pprof(PyObject *op, PyObject *unused)
+{
+    struct cprof_error err;
+    uint8_t *bytes;
+    PyObject *ret;
+    size_t n;
+    int r;
+
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_pprof_encode(cprof_py_profile_of(op), &bytes, &n, &err);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise(cprof_py_state_of(op), &err);
+    ret = PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)n);
+    free(bytes);
+    return ret;
+}
+
+PyDoc_STRVAR(Profile_write_folded_doc,
+             "write_folded($self, path, type, /)\n--\n\n"
+             "Write \"root;...;leaf N\" lines of one sample type.");
+static PyObject *Profile_write_folded(PyObject *op, PyObject *args)
+{
+    PyObject *path, *type_arg;
+    struct cprof_error err;
+    Py_ssize_t type;
+    int r;
+
+    if (!PyArg_ParseTuple(args, "O&O:write_folded", PyUnicode_FSConverter, &path,
+                          &type_arg))
+        return NULL;
+    type = cprof_py_type_number(op, type_arg);
+    if (type < 0) {
+        Py_DECREF(path);
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_folded_write(cprof_py_profile_of(op), (size_t)type, PyBytes_AsString(path),
+                           &err);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(path);
+    return r < 0 ? cprof_py_raise(cprof_py_state_of(op), &err) : Py_NewRef(Py_None);
+}
+
+static const char STREAM_NAME[] =
+    "arrow_array_stream"; /* the Arrow PyCapsule interface */
+
+static void release_capsule(PyObject *capsule)
+{
+    struct ArrowArrayStream *stream = PyCapsule_GetPointer(capsule, STREAM_NAME);
+
+    if (stream->release)
+        stream->release(stream);
+    free(stream);
+}
+
+PyDoc_STRVAR(Profile_arrow_stream_doc,
+             "arrow_stream($self, /)\n--\n\n"
+             "PyCapsule \"arrow_array_stream\" of the rows; see arrow.h.");
+static PyObject *Profile_arrow_stream(PyObject *op, PyObject *unused)
+{
+    struct ArrowArrayStream *stream = malloc(sizeof(*stream));
+    struct cprof_error err;
+    PyObject *capsule;
+    int r;
+
+    (void)unused;
+    if (!stream)
+        return PyErr_NoMemory();
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_arrow_stream(cprof_py_profile_of(op), stream, &err);
+    Py_END_ALLOW_THREADS
+    if (r < 0) {
+        free(stream);
+        return cprof_py_raise(cprof_py_state_of(op), &err);
+    }
+    capsule = PyCapsule_New(stream, STREAM_NAME, release_capsule);
+    if (!capsule) {
+        stream->release(stream);
+        free(stream);
+    }
+    return capsule;
+}
+
+PyDoc_STRVAR(Profile_functions_doc,
+             "functions($self, type, /)\n--\n\n"
+             "[(function, module, self, total, filename, start_line)] in order of self.");
+PyDoc_STRVAR(Profile_tree_doc,
+             "tree($self, type, /)\n--\n\n"
+             "[(parent, function, module, depth, self, total, filename, start_line)];\n"
+             "entry 0 is the root of all, children come after their parents.");
+PyDoc_STRVAR(Profile_stack_doc,
+             "stack($self, row_stack, /)\n--\n\n"
+             "[(function, module)] of one stack, leaf first, inlined frames included.");
+PyDoc_STRVAR(Profile_locations_doc,
+             "locations($self, row_stack, /)\n--\n\n"
+             "[(address, mapping number or -1)] of one stack, leaf first.");
+
+static PyMethodDef Profile_methods[] = {
+    {"column", Profile_column, METH_O, Profile_column_doc},
+    {"leaf_functions", Profile_leaf_functions, METH_NOARGS, Profile_leaf_functions_doc},
+    {"totals", Profile_totals, METH_NOARGS, Profile_totals_doc},
+    {"quality", Profile_quality, METH_NOARGS, Profile_quality_doc},
+    {"window", Profile_window, METH_VARARGS, Profile_window_doc},
+    {"filter", (PyCFunction)(void (*)(void))Profile_filter, METH_VARARGS | METH_KEYWORDS,
+     Profile_filter_doc},
+    {"with_comments", Profile_with_comments, METH_O, Profile_with_comments_doc},
+    {"functions", cprof_py_profile_functions, METH_O, Profile_functions_doc},
+    {"tree", cprof_py_profile_tree, METH_O, Profile_tree_doc},
+    {"stack", cprof_py_profile_stack, METH_O, Profile_stack_doc},
+    {"locations", cprof_py_profile_locations, METH_O, Profile_locations_doc},
+    {"write_pprof", Profile_write_pprof, METH_O, Profile_write_pprof_doc},
+    {"encode_pprof", Profile_encode_pprof, METH_NOARGS, Profile_encode_pprof_doc},
+    {"write_folded", Profile_write_folded, METH_VARARGS, Profile_write_folded_doc},
+    {"arrow_stream", Profile_arrow_stream, METH_NOARGS, Profile_arrow_stream_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+PyDoc_STRVAR(Profile_doc, "One immutable event table. Views share its stacks.");
+
+static PyType_Slot Profile_slots[] = {
+    {Py_tp_doc, (void *)Profile_doc},
+    {Py_tp_dealloc, Profile_dealloc},
+    {Py_tp_methods, Profile_methods},
+    {Py_tp_getset, cprof_py_profile_getset},
+    {0, NULL},
+};
+
+static PyType_Spec Profile_spec = {
+    .name = "cprof._core.Profile",
+    .basicsize = sizeof(ProfileObject),
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Profile_slots,
+};
+
+int cprof_py_add_profile(PyObject *module, core_state *st)
+{
+    return cprof_py_add_type(module, &Profile_spec, &st->Profile_type);
+}

@@ -1,0 +1,398 @@
+#include "corepy.h"
+
+#include <stddef.h>
+
+#include "view.h"
+
+/* What a profile refers to by number, and its sums, as lists of tuples. */
+
+static PyObject *text_of(const struct cprof_profile *p, uint32_t string)
+{
+    return cprof_py_text(cprof_stacks_text(p->stacks, string));
+}
+
+/* list[i] = item, which is taken over; -1 with the exception that made it NULL. */
+static int set_item(PyObject *list, size_t i, PyObject *item)
+{
+    return item ? PyList_SetItem(list, (Py_ssize_t)i, item) : -1;
+}
+
+/* A list of `n` items, each made from `p` and its number. */
+static PyObject *make_list(const struct cprof_profile *p, size_t n,
+                           PyObject *(*make)(const struct cprof_profile *p, size_t i))
+{
+    PyObject *list = PyList_New((Py_ssize_t)n);
+
+    for (size_t i = 0; list && i < n; i++)
+        if (set_item(list, i, make(p, i)) < 0)
+            Py_CLEAR(list);
+    return list;
+}
+
+static PyObject *Profile_n(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyLong_FromSize_t(cprof_py_profile_of(op)->n);
+}
+
+static PyObject *Profile_default_type(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyLong_FromSize_t(cprof_profile_default_type(cprof_py_profile_of(op)));
+}
+
+static PyObject *make_type(const struct cprof_profile *p, size_t i)
+{
+    return Py_BuildValue("(NN)", text_of(p, p->types[i].type),
+                         text_of(p, p->types[i].unit));
+}
+
+static PyObject *Profile_sample_types(PyObject *op, void *closure)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+
+    (void)closure;
+    return make_list(p, p->n_types, make_type);
+}
+
+static PyObject *make_comment(const struct cprof_profile *p, size_t i)
+{
+    return text_of(p, p->comments.data[i]);
+}
+
+enum kind { TEXT, U64, U32, I64, REAL, FLAG };
+
+#define FIELD(field, kind)                                                               \
+    {                                                                                    \
+#field, kind, offsetof(struct cprof_run, field)                                  \
+    }
+
+static const struct {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+} RUN_FIELDS[] = {
+    FIELD(start_mono, U64),
+    FIELD(end_mono, U64),
+    FIELD(start_unix, I64),
+    FIELD(rate_asked, REAL),
+    FIELD(period, U64),
+    FIELD(cpu_time, U64),
+    FIELD(n_switches, U64),
+    FIELD(n_records_bad, U64),
+    FIELD(n_guessed, U64),
+    FIELD(stack_bytes, U32),
+    FIELD(is_kernel_excluded, FLAG),
+    FIELD(has_times, FLAG),
+    FIELD(event, TEXT),
+    FIELD(period_type, TEXT),
+    FIELD(period_unit, TEXT),
+    FIELD(unwinder, TEXT),
+    FIELD(command, TEXT),
+    FIELD(host, TEXT),
+    FIELD(default_type, TEXT),
+    FIELD(doc_url, TEXT),
+    FIELD(drop_frames, TEXT),
+    FIELD(keep_frames, TEXT),
+};
+
+static PyObject *make_field(const struct cprof_profile *p, enum kind kind, size_t offset)
+{
+    const void *at = (const char *)&p->run + offset;
+
+    switch (kind) {
+    case TEXT:
+        return text_of(p, *(const uint32_t *)at);
+    case U64:
+        return PyLong_FromUnsignedLongLong(*(const uint64_t *)at);
+    case U32:
+        return PyLong_FromUnsignedLong(*(const uint32_t *)at);
+    case I64:
+        return PyLong_FromLongLong(*(const int64_t *)at);
+    case REAL:
+        return PyFloat_FromDouble(*(const double *)at);
+    case FLAG:
+        return PyBool_FromLong(*(const bool *)at);
+    }
+    return NULL;
+}
+
+/* dict[key] = value, which is taken over; -1 with the exception that made it NULL. */
+static int set_key(PyObject *dict, const char *key, PyObject *value)
+{
+    int r = value ? PyDict_SetItemString(dict, key, value) : -1;
+
+    Py_XDECREF(value);
+    return r;
+}
+
+static PyObject *Profile_run(PyObject *op, void *closure)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    PyObject *run = PyDict_New();
+    int r = run ? 0 : -1;
+
+    (void)closure;
+    for (size_t i = 0; i < sizeof(RUN_FIELDS) / sizeof(RUN_FIELDS[0]) && r == 0; i++)
+        r = set_key(run, RUN_FIELDS[i].name,
+                    make_field(p, RUN_FIELDS[i].kind, RUN_FIELDS[i].offset));
+    if (r < 0 || set_key(run, "from", PyFloat_FromDouble(p->from)) < 0 ||
+        set_key(run, "to", PyFloat_FromDouble(p->to)) < 0 ||
+        set_key(run, "comments", make_list(p, p->comments.n, make_comment)) < 0)
+        Py_CLEAR(run);
+    return run;
+}
+
+static PyObject *make_thread(const struct cprof_profile *p, size_t i)
+{
+    const struct cprof_thread *thread = &p->stacks->threads.data[i];
+
+    return Py_BuildValue("(iiNN)", thread->pid, thread->tid, text_of(p, thread->name),
+                         text_of(p, thread->comm));
+}
+
+static PyObject *Profile_threads(PyObject *op, void *closure)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+
+    (void)closure;
+    return make_list(p, p->stacks->threads.n, make_thread);
+}
+
+/* {key: text or number}; of several labels of one key, the first. */
+static PyObject *make_labels(const struct cprof_profile *p, size_t i)
+{
+    const struct cprof_thread *thread = &p->stacks->threads.data[i];
+    PyObject *labels = PyDict_New();
+
+    for (uint32_t k = thread->n_labels; labels && k-- > 0;) {
+        const struct cprof_label *label =
+            &p->stacks->labels.data[thread->first_label + k];
+        PyObject *key = text_of(p, label->key);
+        PyObject *value =
+            label->text ? text_of(p, label->text) : PyLong_FromLongLong(label->number);
+        if (!key || !value || PyDict_SetItem(labels, key, value) < 0)
+            Py_CLEAR(labels);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    return labels;
+}
+
+static PyObject *Profile_thread_labels(PyObject *op, void *closure)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+
+    (void)closure;
+    return make_list(p, p->stacks->threads.n, make_labels);
+}
+
+static PyObject *make_mapping(const struct cprof_profile *p, size_t i)
+{
+    const struct cprof_mapping *mapping = &p->stacks->mappings.data[i];
+
+    return Py_BuildValue("(KKKNNN)", (unsigned long long)mapping->start,
+                         (unsigned long long)mapping->limit,
+                         (unsigned long long)mapping->offset, text_of(p, mapping->file),
+                         text_of(p, mapping->module), text_of(p, mapping->build_id));
+}
+
+static PyObject *Profile_mappings(PyObject *op, void *closure)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+
+    (void)closure;
+    return make_list(p, p->stacks->mappings.n, make_mapping);
+}
+
+static PyObject *make_function(const struct cprof_profile *p, size_t i)
+{
+    const struct cprof_function *function = &p->stacks->functions.data[i];
+
+    return Py_BuildValue("(NNNLN)", text_of(p, function->name),
+                         text_of(p, function->system_name),
+                         text_of(p, function->filename), (long long)function->start_line,
+                         text_of(p, function->module));
+}
+
+static PyObject *Profile_functions_table(PyObject *op, void *closure)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+
+    (void)closure;
+    return make_list(p, p->stacks->functions.n, make_function);
+}
+
+PyGetSetDef cprof_py_profile_getset[] = {
+    {"n", Profile_n, NULL, "Number of rows.", NULL},
+    {"sample_types", Profile_sample_types, NULL, "[(type, unit)], in file order.", NULL},
+    {"default_type", Profile_default_type, NULL,
+     "Number of the sample type that is shown when not told.", NULL},
+    {"run", Profile_run, NULL,
+     "The recording's facts, and from, to (seconds) and comments of this view.", NULL},
+    {"threads", Profile_threads, NULL, "[(pid, tid, name, comm)] by thread number.",
+     NULL},
+    {"thread_labels", Profile_thread_labels, NULL,
+     "[{key: text or number}]: further labels, by thread number.", NULL},
+    {"mappings", Profile_mappings, NULL,
+     "[(start, limit, offset, file, module, build_id)].", NULL},
+    {"functions_table", Profile_functions_table, NULL,
+     "[(name, system_name, filename, start_line, module)] by function number.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+/* "" and 0 where there is no function to ask. */
+static const struct cprof_function *function_at(const struct cprof_profile *p,
+                                                uint32_t function)
+{
+    static const struct cprof_function NONE;
+
+    return function == CPROF_NONE ? &NONE : &p->stacks->functions.data[function];
+}
+
+static PyObject *make_sum(const struct cprof_profile *p,
+                          const struct cprof_function_sum *sum)
+{
+    const struct cprof_function *function = function_at(p, sum->function);
+
+    return Py_BuildValue("(NNLLNL)", text_of(p, sum->name), text_of(p, sum->module),
+                         (long long)sum->self, (long long)sum->total,
+                         text_of(p, function->filename), (long long)function->start_line);
+}
+
+PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type_arg)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    Py_ssize_t type = cprof_py_type_number(op, type_arg);
+    struct cprof_function_sum *sums = NULL;
+    PyObject *list;
+    size_t n = 0;
+    int r;
+
+    if (type < 0)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_functions(p, (size_t)type, &sums, &n);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(cprof_py_state_of(op), r, "view");
+    list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list && i < n; i++)
+        if (set_item(list, i, make_sum(p, &sums[i])) < 0)
+            Py_CLEAR(list);
+    free(sums);
+    return list;
+}
+
+static PyObject *make_tree_node(const struct cprof_profile *p,
+                                const struct cprof_tree_node *node)
+{
+    const struct cprof_function *function = function_at(p, node->function);
+    bool is_root = node->parent == CPROF_NONE;
+
+    return Py_BuildValue("(LNNILLNL)", is_root ? -1LL : (long long)node->parent,
+                         text_of(p, is_root ? 0 : node->name),
+                         text_of(p, is_root ? 0 : node->module), (unsigned)node->depth,
+                         (long long)node->self, (long long)node->total,
+                         text_of(p, function->filename), (long long)function->start_line);
+}
+
+PyObject *cprof_py_profile_tree(PyObject *op, PyObject *type_arg)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    Py_ssize_t type = cprof_py_type_number(op, type_arg);
+    struct cprof_tree_node *nodes = NULL;
+    PyObject *list;
+    size_t n = 0;
+    int r;
+
+    if (type < 0)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_tree(p, (size_t)type, &nodes, &n);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(cprof_py_state_of(op), r, "view");
+    list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list && i < n; i++)
+        if (set_item(list, i, make_tree_node(p, &nodes[i])) < 0)
+            Py_CLEAR(list);
+    free(nodes);
+    return list;
+}
+
+/* The node that a stack number names: CPROF_NONE with IndexError when there is none. */
+static uint32_t node_number(const struct cprof_profile *p, PyObject *number)
+{
+    unsigned long long node = PyLong_AsUnsignedLongLong(number);
+
+    if (node == (unsigned long long)-1 && PyErr_Occurred())
+        return CPROF_NONE;
+    if (node >= p->stacks->nodes.n) {
+        PyErr_Format(PyExc_IndexError, "there is no stack %llu", node);
+        return CPROF_NONE;
+    }
+    return (uint32_t)node;
+}
+
+/* list.append(item), which is taken over. */
+static int append(PyObject *list, PyObject *item)
+{
+    int r = item ? PyList_Append(list, item) : -1;
+
+    Py_XDECREF(item);
+    return r;
+}
+
+static int append_frames(PyObject *list, const struct cprof_profile *p,
+                         const struct cprof_location *at)
+{
+    const struct cprof_stacks *s = p->stacks;
+    int r = 0;
+
+    if (!at->n_lines) {
+        uint32_t module =
+            at->mapping == CPROF_NONE ? 0 : s->mappings.data[at->mapping].module;
+        return append(list,
+                      Py_BuildValue("(NN)", text_of(p, s->unknown), text_of(p, module)));
+    }
+    for (uint32_t i = 0; i < at->n_lines && r == 0; i++) {
+        const struct cprof_line *line = &s->lines.data[at->first_line + i];
+        const struct cprof_function *function = &s->functions.data[line->function];
+        r = append(list, Py_BuildValue("(NN)", text_of(p, function->name),
+                                       text_of(p, function->module)));
+    }
+    return r;
+}
+
+PyObject *cprof_py_profile_stack(PyObject *op, PyObject *number)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    const struct cprof_stacks *s = p->stacks;
+    uint32_t at = node_number(p, number);
+    PyObject *list = at == CPROF_NONE ? NULL : PyList_New(0);
+
+    for (; list && at != CPROF_NONE; at = s->nodes.data[at].parent)
+        if (append_frames(list, p, &s->locations.data[s->nodes.data[at].location]) < 0)
+            Py_CLEAR(list);
+    return list;
+}
+
+PyObject *cprof_py_profile_locations(PyObject *op, PyObject *number)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    const struct cprof_stacks *s = p->stacks;
+    uint32_t at = node_number(p, number);
+    PyObject *list = at == CPROF_NONE ? NULL : PyList_New(0);
+
+    for (; list && at != CPROF_NONE; at = s->nodes.data[at].parent) {
+        const struct cprof_location *location =
+            &s->locations.data[s->nodes.data[at].location];
+        long long mapping =
+            location->mapping == CPROF_NONE ? -1LL : (long long)location->mapping;
+        if (append(list, Py_BuildValue("(KL)", (unsigned long long)location->address,
+                                       mapping)) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
