@@ -46,8 +46,9 @@ class Profile:
     def functions_table(self) -> list[tuple[str, str, str, int, str]]:
         """(name, system_name, filename, start_line, module) by function number."""
     def column(self, name: str) -> Column:
-        """ "time" (uint64), "pid" "tid" "cpu" (int32), "thread" "stack" (uint32), or a sample
-        type's name (int64)."""
+        """ "time" (uint64), "pid" "tid" "cpu_id" (int32), "thread" "stack" (uint32), or a
+        sample type's name (int64): "cpu" is time, so the CPU's number is "cpu_id". " value"
+        after the name tells a type called "time" from the fixed column."""
     def totals(self) -> list[int]: ...
     def quality(self) -> dict[str, Any]:
         """struct cprof_quality by field name without "n_"; "ends" is {name: count}."""
@@ -77,7 +78,7 @@ class Profile:
     def encode_pprof(self) -> bytes: ...
     def write_folded(self, path: str, type: int) -> None: ...
     def arrow_stream(self) -> object:
-        """PyCapsule "arrow_array_stream": columns time, pid, tid, cpu, thread, comm, stack,
+        """PyCapsule "arrow_array_stream": columns time, pid, tid, cpu_id, thread, comm, stack,
         function, module, then one int64 column per sample type; see arrow.h."""
 
 def load_pprof(path: str) -> Profile: ...

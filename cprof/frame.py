@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from cprof import _core
 from cprof.errors import MissingPackage
+from cprof.profile import value_columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,15 +43,15 @@ def dataframe(core: _core.Profile, run: "dict[str, Any]") -> "pandas.DataFrame":
         "time": _seconds(array("time"), run),
         "pid": array("pid"),
         "tid": array("tid"),
-        "cpu": array("cpu"),
+        "cpu_id": array("cpu_id"),
         "thread": named(array("thread"), lambda i: threads[i][2]),
         "comm": named(array("thread"), lambda i: threads[i][3]),
         "function": named(leaves, lambda i: functions[i][0] if i < len(functions) else ""),
         "module": named(leaves, lambda i: functions[i][4] if i < len(functions) else ""),
         "stack": named(array("stack"), lambda i: folded(core.stack(i))),
     }
-    for name, _ in core.sample_types:
-        columns[name if name not in columns else f"{name} value"] = array(name)
+    for name, (plain, _) in zip(value_columns(core), core.sample_types, strict=True):
+        columns[name if name not in columns else f"{plain} value"] = array(name)
     return pd.DataFrame(columns)
 
 

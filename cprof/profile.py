@@ -31,18 +31,25 @@ _MAX_WINDOWS = 1_000_000
 _NS = 1e9
 
 
+def value_columns(core: _core.Profile) -> list[str]:
+    """The column name of each sample type: its own, or "<name> value" where that is taken."""
+    taken = Columns._FIXED
+    return [f"{name} value" if name in taken else name for name, _ in core.sample_types]
+
+
 class Columns(Mapping[str, memoryview]):
     """The columns of a profile by name, as read-only buffers; reading one copies nothing.
 
-    "time" (uint64, CLOCK_MONOTONIC ns), "pid", "tid", "cpu" (int32, -1 unknown), "thread",
-    "stack" (uint32, numbers), and each sample type (int64). One entry for each sample.
+    "time" (uint64, CLOCK_MONOTONIC ns), "pid", "tid", "cpu_id" (int32, -1 unknown),
+    "thread", "stack" (uint32, numbers), and each sample type (int64; " value" is appended to
+    a name that is taken). One entry for each row.
     """
 
-    _FIXED = ("time", "pid", "tid", "cpu", "thread", "stack")
+    _FIXED = ("time", "pid", "tid", "cpu_id", "thread", "stack")
 
     def __init__(self, core: _core.Profile) -> None:
         self._core = core
-        self._names = (*self._FIXED, *(name for name, _ in core.sample_types))
+        self._names = (*self._FIXED, *value_columns(core))
 
     def __getitem__(self, name: str) -> memoryview:
         if name not in self._names:
@@ -300,7 +307,7 @@ class Profile:
             return self._core.arrow_stream()
 
     def to_dataframe(self) -> "pandas.DataFrame":
-        """One row a sample: time (s), pid, tid, cpu, thread, comm, function, module (of the
+        """One row a sample: time (s), pid, tid, cpu_id, thread, comm, function, module (of the
         leaf), stack ("root;...;leaf"), and one column for each sample type. Needs pandas
         (MissingPackage)."""
         from cprof.frame import dataframe

@@ -196,7 +196,7 @@ static int fill_table(struct table *table)
         return r;
     add_column(table, "pid", "i")->data = p->pid;
     add_column(table, "tid", "i")->data = p->tid;
-    add_column(table, "cpu", "i")->data = p->cpu;
+    add_column(table, "cpu_id", "i")->data = p->cpu;
     if ((r = add_text(table, "thread", thread_string)) < 0 ||
         (r = add_text(table, "comm", comm_string)) < 0)
         return r;

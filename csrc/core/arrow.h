@@ -2,13 +2,14 @@
  * stream interface"), so that any data frame library takes them.
  *
  * One batch of a struct with the columns
- *     time                int64, ns since the recording began (0 where rows have no
- * times) pid, tid, cpu       int32, -1 = unknown thread, comm        text (dictionary):
- * the thread's name, its process's name stack               uint32: number of the stack,
- * equal for equal stacks function, module    text (dictionary) of the leaf frame <sample
- * type>       int64, one for each type; " value" is appended to a name that is taken pid,
- * tid, cpu, stack and stored values are not copied. A byte of a name that is not UTF-8
- * becomes "\xNN". */
+ * - time: int64, ns since the recording began (0 where rows have no times)
+ * - pid, tid, cpu_id: int32, -1 = unknown ("cpu" is a sample type)
+ * - thread, comm: text (dictionary), the thread's name and its process's name
+ * - stack: uint32, number of the stack, equal for equal stacks
+ * - function, module: text (dictionary) of the leaf frame
+ * - each sample type: int64; " value" is appended to a name that is taken
+ * pid, tid, cpu_id, stack and stored values are not copied. A byte of a name that is not
+ * UTF-8 becomes "\xNN". */
 #ifndef CPROF_ARROW_H
 #define CPROF_ARROW_H
 
