@@ -58,8 +58,8 @@ static bool fixed_column(const struct cprof_profile *p, const char *name,
         const char *name, *format;
         const void *data;
     } columns[] = {
-        {"time", "Q", p->time}, {"pid", "i", p->pid},       {"tid", "i", p->tid},
-        {"cpu_id", "i", p->cpu},   {"thread", "I", p->thread}, {"stack", "I", p->stack},
+        {"time", "Q", p->time},  {"pid", "i", p->pid},       {"tid", "i", p->tid},
+        {"cpu_id", "i", p->cpu}, {"thread", "I", p->thread}, {"stack", "I", p->stack},
     };
 
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
@@ -89,10 +89,19 @@ static PyObject *values_column(PyObject *op, size_t type)
     return cprof_py_column(st, p, values, p->n, "q", true);
 }
 
-PyDoc_STRVAR(Profile_column_doc,
-             "column($self, name, /)\n--\n\n"
-             "\"time\" (uint64), \"pid\" \"tid\" \"cpu_id\" (int32), \"thread\" \"stack\"\n"
-             "(uint32), or a sample type's name (int64).");
+/* "cpu", or "time value" for a type whose name is a fixed column's. */
+static bool names_type(const char *name, const char *type)
+{
+    size_t n = strlen(type);
+
+    return !strncmp(name, type, n) && (!name[n] || !strcmp(name + n, " value"));
+}
+
+PyDoc_STRVAR(
+    Profile_column_doc,
+    "column($self, name, /)\n--\n\n"
+    "\"time\" (uint64), \"pid\" \"tid\" \"cpu_id\" (int32), \"thread\" \"stack\"\n"
+    "(uint32), or a sample type's name (int64).");
 static PyObject *Profile_column(PyObject *op, PyObject *name_arg)
 {
     struct cprof_profile *p = cprof_py_profile_of(op);
@@ -104,7 +113,7 @@ static PyObject *Profile_column(PyObject *op, PyObject *name_arg)
     if (fixed_column(p, name, &data, &format))
         return cprof_py_column(cprof_py_state_of(op), p, data, p->n, format, false);
     for (size_t k = 0; k < p->n_types; k++)
-        if (!strcmp(cprof_stacks_text(p->stacks, p->types[k].type), name))
+        if (names_type(name, cprof_stacks_text(p->stacks, p->types[k].type)))
             return values_column(op, k);
     PyErr_SetObject(PyExc_KeyError, name_arg);
     return NULL;
