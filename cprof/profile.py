@@ -223,7 +223,7 @@ class Profile:
         begin, end = self._extent()
         if (end - begin) / every > _MAX_WINDOWS:
             raise ValueError(f"every {every} s makes more than {_MAX_WINDOWS:,d} windows")
-        n = max(1, -int(-(end - begin) // every))
+        n = max(1, -int(-((end - begin) / every - 1e-9) // 1))
         cuts: list[float | None] = [begin + i * every for i in range(n)]
         return [self.window(t0 or 0.0, t1) for t0, t1 in zip(cuts, [*cuts[1:], None], strict=True)]
 

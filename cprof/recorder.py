@@ -372,17 +372,17 @@ class Recorder:
         quality, run = profile.quality, profile._run
         cpu, rate = run["cpu_time"] / 1e9, quality["rate_asked"]
         if quality["lost"]:
-            return f"all {quality['lost']} were lost", "ask for a lower freq="
+            return f"all {quality['lost']} were lost", "a lower frequency loses fewer"
         used = f"used {cpu:.3f} s of CPU in {profile.duration:.2f} s"
         if rate and cpu * rate > _EXPECTED:
             if quality["kernel_excluded"]:
-                return f"the target {used}, all of it in the kernel", "see `cprof doctor`"
+                return f"the target {used}, all of it in the kernel", "see cprof doctor"
             return f"the target {used}, but {profile.event} did not occur", ""
-        if self.returncode is not None and profile.duration < 1:
-            how = f"the command ended after {profile.duration:.3f} s (status {self.returncode})"
-            return f"{how}, before its first sample", "raise freq=" if rate else ""
+        if self.returncode is not None:
+            used += f" and ended with status {self.returncode}"
         asked = f"at {rate:g} Hz" if rate else "by that period"
-        return f"the target {used}: nothing to sample {asked}", "record longer, or raise freq="
+        remedy = "record longer, or at a higher frequency" if rate else ""
+        return f"the target {used}: nothing to sample {asked}", remedy
 
 
 def _wait_for_end(session: _core.Session) -> None:

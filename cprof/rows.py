@@ -16,7 +16,7 @@ class Row(Mapping[str, "Any"]):
 
     __slots__: tuple[str, ...] = ()
 
-    def __init__(self, *values: "Any", **named: "Any") -> None:
+    def __init__(self, /, *values: "Any", **named: "Any") -> None:
         fields = type(self).__slots__
         given = dict(zip(fields, values, strict=False)) | named
         if len(values) > len(fields) or set(given) != set(fields):

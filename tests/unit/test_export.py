@@ -1,0 +1,118 @@
+"""Writing files: the format by the name, and all or nothing."""
+
+import gzip
+import os
+
+import pytest
+from pprofs import profile
+
+import cprof
+from cprof.export import EXTENSIONS, extension
+from cprof.export.files import check_writable, replace
+
+
+@pytest.fixture
+def prof():
+    return profile({"main@prog;a@prog": 7, "main@prog;b@lib": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("a.pb.gz", ".pb.gz"), ("A.PB.GZ", ".pb.gz"), ("x/y.pprof", ".pprof"), ("a.b.svg", ".svg")],
+)
+def test_the_extension_decides(name, known):
+    assert extension(name) == known
+
+
+@pytest.mark.parametrize("name", ["a", "a.gz", "a.txt", "pb.gz.bak", "a.svg/"])
+def test_an_unknown_extension_lists_the_known(name, prof):
+    with pytest.raises(ValueError, match=r"\.folded"):
+        prof.write(name)
+    assert not os.path.exists(name)
+
+
+def test_every_format_can_be_written(prof, tmp_path):
+    pytest.importorskip("matplotlib")
+    for known in EXTENSIONS:
+        path = tmp_path / f"file{known}"
+        prof.write(path)
+        assert path.stat().st_size > 20
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"file{e}" for e in EXTENSIONS)
+
+
+def test_folded_text_is_what_it_was(prof, tmp_path):
+    prof.write(tmp_path / "a.folded", sample_type="samples")
+    assert (tmp_path / "a.folded").read_text() == "main;a 7\nmain;b 3\n"
+    prof.write(tmp_path / "a.folded")
+    assert (tmp_path / "a.folded").read_text() == "main;a 7000000\nmain;b 3000000\n"
+
+
+def test_pprof_is_one_gzip_member(prof, tmp_path):
+    prof.write(tmp_path / "a.pb.gz")
+    data = (tmp_path / "a.pb.gz").read_bytes()
+    assert data.startswith(b"\x1f\x8b")
+    assert gzip.decompress(data)
+    assert data.count(b"\x1f\x8b\x08") == 1
+
+
+def test_a_missing_folder_is_an_oserror_and_leaves_nothing(prof, tmp_path):
+    for name in ("a.pb.gz", "a.folded", "a.svg"):
+        with pytest.raises(FileNotFoundError):
+            prof.write(tmp_path / "none" / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("known", [".pb.gz", ".folded", ".svg"])
+def test_a_full_disk_is_an_oserror(prof, tmp_path, known):
+    link = tmp_path / f"full{known}"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        prof.write(link)
+    assert link.is_symlink()
+
+
+def test_devices_are_written_to_and_never_replaced(prof, tmp_path):
+    for known in EXTENSIONS:
+        link = tmp_path / f"null{known}"
+        link.symlink_to("/dev/null")
+        prof.write(link)
+    prof.write("/dev/null")
+    assert not os.path.isfile("/dev/null")
+
+
+def test_a_failing_writer_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.svg"
+    path.write_text("old")
+
+    def fail(file):
+        file.write(b"half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        replace(str(path), fail)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.svg"]
+
+
+def test_replacing_goes_through_a_link(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    replace(str(tmp_path / "link"), lambda file: file.write(b"new"))
+    assert (tmp_path / "real").read_text() == "new"
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_what_could_not_be_written_is_known_before(tmp_path):
+    check_writable(str(tmp_path / "new.pb.gz"))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        check_writable(str(tmp_path / "none" / "x.pb.gz"))
+    with pytest.raises(IsADirectoryError):
+        check_writable(str(tmp_path))
+
+
+def test_labels_travel_in_the_file(tmp_path):
+    p = profile({"f@p": 1}, comments=["cprof.label.version: v1"])
+    p.write(tmp_path / "a.pb.gz")
+    assert cprof.load(tmp_path / "a.pb.gz").labels == {"version": "v1"}
