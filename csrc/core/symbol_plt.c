@@ -8,7 +8,7 @@
 #include "elf_internal.h"
 #include "map.h"
 
-enum { STUB = 16 /* bytes, where the section does not say */, NAME_MAX_KEPT = 4096 };
+enum { STUB = 16, SHORT_STUB = 8, NAME_MAX_KEPT = 4096 };
 
 /* The relocations that fill slots. */
 struct slot {
@@ -130,20 +130,34 @@ static int keep_name(struct cprof_symbols *symbols, const struct slot *slot,
     return cprof_symbols_keep(symbols, name, strnlen(name, NAME_MAX_KEPT), "@plt", ret);
 }
 
+/* Sections do not always say how long a stub is; short ones are a jump and two bytes that
+ * do nothing. */
+static size_t stub_size(const uint8_t *at, size_t n)
+{
+    bool is_short = n >= SHORT_STUB && at[0] == 0xff && at[1] == 0x25 && at[6] == 0x66 &&
+                    at[7] == 0x90;
+
+    return is_short ? SHORT_STUB : STUB;
+}
+
 static int add_stubs(struct cprof_symbols *symbols, const struct slots *slots,
                      const struct cprof_elf_section *section)
 {
-    size_t step = section->entsize == 8 ? 8 : STUB;
+    size_t size;
 
-    for (size_t i = 0; i + step <= section->size; i += step) {
+    for (size_t i = 0; i < section->size; i += size) {
         struct cprof_symbol_entry entry = {.start = section->vaddr + i,
-                                           .size = (uint32_t)step,
                                            .outer = CPROF_SYMBOL_NO_OUTER,
                                            .text = CPROF_TEXT_OWN,
                                            .source = CPROF_SYMBOL_PLT};
-        uint32_t slot = slot_of(slots, section->bytes + i, step, entry.start);
+        uint32_t slot;
         int r;
-        if (slot == CPROF_MAP_NONE || entry.start > UINT64_MAX - step)
+        size = stub_size(section->bytes + i, section->size - i);
+        if (size > section->size - i || entry.start > UINT64_MAX - size)
+            break;
+        entry.size = (uint32_t)size;
+        slot = slot_of(slots, section->bytes + i, size, entry.start);
+        if (slot == CPROF_MAP_NONE)
             continue;
         r = keep_name(symbols, &slots->all.data[slot], &entry.name);
         if (r == -EOVERFLOW)
