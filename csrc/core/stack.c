@@ -99,6 +99,7 @@ void cprof_stacks_unref(struct cprof_stacks *s)
     free(s->nodes.data);
     free(s->labels.data);
     free(s->threads.data);
+    free(s->path.data);
     cprof_map_deinit(&s->function_ids);
     cprof_map_deinit(&s->location_ids);
     cprof_map_deinit(&s->node_ids);
@@ -357,14 +358,24 @@ int cprof_stacks_intern(struct cprof_stacks *s, const uint32_t *frames, size_t n
                         uint32_t *ret)
 {
     uint32_t node = CPROF_NONE;
-    int r = 0;
+    size_t depth = 0;
 
     if (!n)
         return cprof_stacks_node(s, CPROF_NONE, s->pseudo[CPROF_PSEUDO_NO_STACK], ret);
-    while (n-- && r >= 0)
-        r = cprof_stacks_node(s, node, frames[n], &node);
-    if (r < 0)
-        return r;
+    if (n > s->path.n && cprof_vec_reserve(&s->path, n - s->path.n) < 0)
+        return -ENOMEM;
+    /* callers that the stack before had too need no look-up */
+    while (depth < n && depth < s->path.n &&
+           s->nodes.data[s->path.data[depth]].location == frames[n - 1 - depth])
+        node = s->path.data[depth++];
+    for (; depth < n; depth++) {
+        int r = cprof_stacks_node(s, node, frames[n - 1 - depth], &node);
+        s->path.n = depth; /* what is known to be one path, should this fail */
+        if (r < 0)
+            return r;
+        s->path.data[depth] = node;
+    }
+    s->path.n = n;
     *ret = node;
     return 0;
 }

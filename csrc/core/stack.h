@@ -102,6 +102,7 @@ struct cprof_stacks {
     CPROF_VEC(struct cprof_thread) threads;
     uint32_t pseudo[CPROF_N_PSEUDO]; /* location of each pseudo frame */
     uint32_t unknown; /* string "[unknown]": what views call a location without lines */
+    CPROF_VEC(uint32_t) path; /* nodes of the last stack interned, outermost first */
     struct cprof_map function_ids, location_ids, node_ids, thread_ids;
 };
 

@@ -5,7 +5,7 @@ void view_groups_deinit(struct view_groups *groups)
     cprof_vec_free(&groups->all);
     cprof_map_deinit(&groups->ids);
     free(groups->of_function);
-    free(groups->of_mapping);
+    free(groups->of_location);
 }
 
 static int group_add(struct view_groups *groups, struct view_group group, uint32_t *ret)
@@ -23,28 +23,49 @@ static int group_add(struct view_groups *groups, struct view_group group, uint32
     return 0;
 }
 
-int view_groups_init(struct view_groups *groups, const struct cprof_stacks *s)
+static int name_functions(struct view_groups *groups)
 {
-    size_t n_functions = s->functions.n, n_mappings = s->mappings.n;
+    const struct cprof_stacks *s = groups->stacks;
 
-    *groups = (struct view_groups){.stacks = s};
-    groups->of_function = malloc((n_functions + 1) * sizeof(*groups->of_function));
-    groups->of_mapping = malloc((n_mappings + 1) * sizeof(*groups->of_mapping));
-    if (!groups->of_function || !groups->of_mapping)
-        return -ENOMEM;
-    for (size_t i = 0; i < n_functions; i++) {
+    for (size_t i = 0; i < s->functions.n; i++) {
         const struct cprof_function *f = &s->functions.data[i];
         struct view_group group = {f->name, f->module, (uint32_t)i};
         if (group_add(groups, group, &groups->of_function[i]) < 0)
             return -ENOMEM;
     }
-    for (size_t i = 0; i <= n_mappings; i++) {
-        uint32_t module = i < n_mappings ? s->mappings.data[i].module : 0;
-        struct view_group group = {s->unknown, module, CPROF_NONE};
-        if (group_add(groups, group, &groups->of_mapping[i]) < 0)
+    return 0;
+}
+
+static int name_locations(struct view_groups *groups)
+{
+    const struct cprof_stacks *s = groups->stacks;
+
+    for (size_t i = 0; i < s->locations.n; i++) {
+        const struct cprof_location *at = &s->locations.data[i];
+        struct view_group nameless = {s->unknown, 0, CPROF_NONE};
+
+        groups->of_location[i] = CPROF_NONE;
+        if (at->n_lines == 1)
+            groups->of_location[i] =
+                groups->of_function[s->lines.data[at->first_line].function];
+        if (at->n_lines)
+            continue;
+        if (at->mapping != CPROF_NONE)
+            nameless.module = s->mappings.data[at->mapping].module;
+        if (group_add(groups, nameless, &groups->of_location[i]) < 0)
             return -ENOMEM;
     }
     return 0;
+}
+
+int view_groups_init(struct view_groups *groups, const struct cprof_stacks *s)
+{
+    *groups = (struct view_groups){.stacks = s};
+    groups->of_function = malloc((s->functions.n + 1) * sizeof(*groups->of_function));
+    groups->of_location = malloc((s->locations.n + 1) * sizeof(*groups->of_location));
+    if (!groups->of_function || !groups->of_location || name_functions(groups) < 0)
+        return -ENOMEM;
+    return name_locations(groups);
 }
 
 void view_sums_deinit(struct view_sums *sums)

@@ -15,7 +15,7 @@ struct view_groups {
     CPROF_VEC(struct view_group) all;
     struct cprof_map ids;  /* name << 32 | module -> number in all */
     uint32_t *of_function; /* by function */
-    uint32_t *of_mapping;  /* by mapping, and one more for locations without one */
+    uint32_t *of_location; /* of its one frame; CPROF_NONE where inlining made several */
 };
 
 /* 0 or -ENOMEM; release with deinit also after failure. */
@@ -25,18 +25,20 @@ void view_groups_deinit(struct view_groups *groups);
 /* A location as frames: how many, and the group of each, innermost first. */
 static inline uint32_t view_n_frames(const struct view_groups *groups, uint32_t location)
 {
-    uint32_t n = groups->stacks->locations.data[location].n_lines;
-    return n ? n : 1;
+    return groups->of_location[location] != CPROF_NONE
+               ? 1
+               : groups->stacks->locations.data[location].n_lines;
 }
 static inline uint32_t view_frame(const struct view_groups *groups, uint32_t location,
                                   uint32_t i)
 {
     const struct cprof_stacks *s = groups->stacks;
-    const struct cprof_location *at = &s->locations.data[location];
+    uint32_t line;
 
-    if (at->n_lines)
-        return groups->of_function[s->lines.data[at->first_line + i].function];
-    return groups->of_mapping[at->mapping == CPROF_NONE ? s->mappings.n : at->mapping];
+    if (groups->of_location[location] != CPROF_NONE)
+        return groups->of_location[location];
+    line = s->locations.data[location].first_line + i;
+    return groups->of_function[s->lines.data[line].function];
 }
 
 /* One value summed by node: rows that end there (self), rows that pass through (total),
