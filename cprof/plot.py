@@ -87,8 +87,9 @@ class Frames:
         self.n_left_out = len(rows) - 1 - len(kept)
         self.n_rows = int(self.row.max()) + 1 if kept else 1
 
-    def boxes(self, invert: bool) -> "numpy.ndarray[Any, Any]":
-        """The corners of every frame, (n, 4, 2)."""
+    def boxes(self, invert: bool) -> "Any":
+        """The corners of every frame: an array of shape (n, 4, 2), which PolyCollection takes
+        as it is."""
         import numpy as np
 
         bottom = self.n_rows - 1 - self.row if invert else self.row
@@ -294,7 +295,7 @@ def _draw(
     row_pixels = box.height / frames.n_rows
     ax.add_collection(
         PolyCollection(
-            list(frames.boxes(options.invert)),
+            frames.boxes(options.invert),
             facecolors=_face_colors(frames, colors, options.color),
             edgecolors="white",
             linewidths=0.5 if row_pixels > 4 else 0.0,

@@ -9,7 +9,8 @@ from pprofs import profile
 
 import cprof
 
-matplotlib = pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib")
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.collections import PolyCollection  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
@@ -67,7 +68,7 @@ def test_labels_fit_their_boxes(ax):
     profile({f"main@p;{name}@p": i + 1 for i, name in enumerate(names)}).flamegraph(ax)
     figure = ax.figure
     figure.set_dpi(100)
-    renderer = matplotlib.backends.backend_agg.FigureCanvasAgg(figure).get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     spans = [
         (ax.transData.transform((left, bottom)), ax.transData.transform((right, top)))
         for left, right, bottom, top in boxes(ax)

@@ -27,7 +27,7 @@ def test_a_row_is_frozen():
 
 
 def test_equal_rows_are_equal_and_hash_alike():
-    same = FunctionRow("f", module="prog", total=5, **{"self": 2})
+    same = FunctionRow("f", module="prog", total=5, self=2)
     assert same == ROW
     assert hash(same) == hash(ROW)
     assert FunctionRow("f", "prog", 2, 6) != ROW
