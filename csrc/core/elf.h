@@ -14,7 +14,11 @@
 
 #include "error.h"
 
-enum { CPROF_BUILD_ID_MAX = 64, CPROF_ELF_MAX_SECTIONS = 65536, CPROF_ELF_MAX_SEGMENTS = 4096 };
+enum {
+    CPROF_BUILD_ID_MAX = 64,
+    CPROF_ELF_MAX_SECTIONS = 65536,
+    CPROF_ELF_MAX_SEGMENTS = 4096
+};
 
 struct cprof_elf;
 
@@ -39,7 +43,8 @@ void cprof_elf_unref(struct cprof_elf *elf); /* accepts NULL */
 
 /* The build id, *n bytes of it (0: none). Borrowed. */
 const uint8_t *cprof_elf_build_id(const struct cprof_elf *elf, size_t *n);
-void cprof_build_id_hex(const uint8_t *id, size_t n, char hex[2 * CPROF_BUILD_ID_MAX + 1]);
+void cprof_build_id_hex(const uint8_t *id, size_t n,
+                        char hex[2 * CPROF_BUILD_ID_MAX + 1]);
 
 /* The virtual address of file offset `offset`, through the PT_LOAD that holds it
  * (vaddr = offset - p_offset + p_vaddr). false when none does. */
@@ -58,11 +63,11 @@ const struct cprof_elf_section *cprof_elf_find(const struct cprof_elf *elf,
 /* The unwind tables as mapped at run time. Both from program headers, so stripped section
  * tables do not matter. false when the file has no PT_GNU_EH_FRAME or it is malformed. */
 struct cprof_elf_unwind {
-    uint64_t hdr_vaddr;      /* of .eh_frame_hdr */
-    uint64_t table_vaddr;    /* of its sorted table of (initial location, FDE) pairs */
-    uint64_t n_fdes;         /* entries, checked to lie inside the segment */
+    uint64_t hdr_vaddr;   /* of .eh_frame_hdr */
+    uint64_t table_vaddr; /* of its sorted table of (initial location, FDE) pairs */
+    uint64_t n_fdes;      /* entries, checked to lie inside the segment */
     uint64_t eh_frame_vaddr;
-    bool is_table_usable;    /* encoding is datarel|sdata4, the one linkers write */
+    bool is_table_usable; /* encoding is datarel|sdata4, the one linkers write */
 };
 bool cprof_elf_unwind(const struct cprof_elf *elf, struct cprof_elf_unwind *ret);
 

@@ -1,4 +1,5 @@
-/* outfile.h - a whole file or none: what the writers of formats put their bytes down with. */
+/* outfile.h - a whole file or none: what the writers of formats put their bytes down
+ * with. */
 #ifndef CPROF_OUTFILE_H
 #define CPROF_OUTFILE_H
 

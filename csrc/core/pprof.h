@@ -7,11 +7,11 @@
  * own facts (quality, command, host, rate) travel in comments "cprof.<key>: <value>" and
  * come back on reading.
  *
- * Reader limits: CPROF_PPROF_MAX_BYTES of protobuf after inflating, CPROF_PPROF_MAX_MEMORY
- * of decoded messages, CPROF_PPROF_MAX_NODES of distinct frames; every reference is
- * checked. Any producer's file is accepted when it is valid; unknown fields are skipped.
- * Samples without locations get the frame "[no stack]". Functions that are named only by
- * their mangled name are demangled. */
+ * Reader limits: CPROF_PPROF_MAX_BYTES of protobuf after inflating,
+ * CPROF_PPROF_MAX_MEMORY of decoded messages, CPROF_PPROF_MAX_NODES of distinct frames;
+ * every reference is checked. Any producer's file is accepted when it is valid; unknown
+ * fields are skipped. Samples without locations get the frame "[no stack]". Functions
+ * that are named only by their mangled name are demangled. */
 #ifndef CPROF_PPROF_H
 #define CPROF_PPROF_H
 
@@ -37,7 +37,8 @@ int cprof_pprof_decode(const void *bytes, size_t n, const char *name,
                        struct cprof_profile **ret, struct cprof_error *err);
 
 /* Folded text, "root;...;leaf N" a line, of one sample type: ';' in names becomes ':',
- * newlines become spaces; lines in order of their text. Written like cprof_pprof_write. */
+ * newlines become spaces; lines in order of their text. Written like cprof_pprof_write.
+ */
 int cprof_folded_write(const struct cprof_profile *p, size_t type, const char *path,
                        struct cprof_error *err);
 

@@ -7,9 +7,9 @@
  * the function's start in the file). An address that nothing covers is "[unknown]".
  * Other sources: the kernel's symbol list, perf-PID.map files of JIT compilers.
  *
- * A table is built when made, sorted once, and immutable afterwards. File, line and inlined
- * callers will be answered by the same call from DWARF (the `lines` out-parameter's seam:
- * cprof_symbols_find returns one frame now, the outermost). */
+ * A table is built when made, sorted once, and immutable afterwards. File, line and
+ * inlined callers will be answered by the same call from DWARF (the `lines`
+ * out-parameter's seam: cprof_symbols_find returns one frame now, the outermost). */
 #ifndef CPROF_SYMBOL_H
 #define CPROF_SYMBOL_H
 
@@ -18,19 +18,19 @@
 struct cprof_symbols;
 
 enum cprof_symbol_source {
-    CPROF_SYMBOL_SYMTAB,     /* .symtab of the file or of its debug file */
-    CPROF_SYMBOL_DEBUGDATA,  /* .gnu_debugdata */
+    CPROF_SYMBOL_SYMTAB,    /* .symtab of the file or of its debug file */
+    CPROF_SYMBOL_DEBUGDATA, /* .gnu_debugdata */
     CPROF_SYMBOL_DYNSYM,
     CPROF_SYMBOL_PLT,
-    CPROF_SYMBOL_FDE,        /* named after its unwind table entry */
+    CPROF_SYMBOL_FDE, /* named after its unwind table entry */
     CPROF_SYMBOL_KERNEL,
     CPROF_SYMBOL_JIT,
     CPROF_SYMBOL_UNKNOWN,
 };
 
 struct cprof_symbol {
-    const char *name;    /* as in the file; borrowed until the table is destroyed, for FDE
-                            and UNKNOWN names until the next find on this table */
+    const char *name; /* as in the file; borrowed until the table is destroyed, for FDE
+                         and UNKNOWN names until the next find on this table */
     uint64_t start, size; /* same address space as the query; size 0 = unknown */
     enum cprof_symbol_source source;
 };

@@ -50,8 +50,7 @@ static inline int cprof_vec_grow(void *data_at, size_t n, size_t *capacity, size
     cprof_vec_grow(&(v)->data, (v)->n, &(v)->capacity, (more), sizeof(*(v)->data))
 
 #define cprof_vec_push(v, ...)                                                           \
-    (cprof_vec_reserve((v), 1) < 0 ? -ENOMEM                                             \
-                                   : ((v)->data[(v)->n++] = (__VA_ARGS__), 0))
+    (cprof_vec_reserve((v), 1) < 0 ? -ENOMEM : ((v)->data[(v)->n++] = (__VA_ARGS__), 0))
 
 #define cprof_vec_free(v)                                                                \
     do {                                                                                 \

@@ -3,7 +3,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-volatile long test_fail_at, test_n_allocated; /* the compiler thinks malloc reads neither */
+volatile long test_fail_at,
+    test_n_allocated; /* the compiler thinks malloc reads neither */
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);

@@ -2,11 +2,12 @@
  *
  * A test is a `static void test_x(void)`. A failed CHECK prints where and what, and the
  * test goes on; the program exits 1 if any failed. The last line is "test_x: N passed, N
- * failed". Skipped work is said with SKIP("reason"), and fails where CPROF_REQUIRE_PERF=1.
+ * failed". Skipped work is said with SKIP("reason"), and fails where
+ * CPROF_REQUIRE_PERF=1.
  *
  * sweep(): run a function with its n-th allocation failing, for n = 1, 2, ... until it
- * needs no more; the sanitizers see what an error path leaks or touches. All programs here
- * are linked with --wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,
+ * needs no more; the sanitizers see what an error path leaks or touches. All programs
+ * here are linked with --wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,
  * --wrap=strndup, so that only our own code's calls are counted. */
 #ifndef CPROF_TEST_H
 #define CPROF_TEST_H
@@ -69,14 +70,13 @@ static inline int test_report(const char *file)
     const char *name = strrchr(file, '/');
     if (n_skipped)
         fprintf(stderr, "%d skipped\n", n_skipped);
-    printf("%.*s: %d passed, %d failed\n",
-           (int)(strcspn(name ? name + 1 : file, ".")), name ? name + 1 : file, n_passed,
-           n_failed);
+    printf("%.*s: %d passed, %d failed\n", (int)(strcspn(name ? name + 1 : file, ".")),
+           name ? name + 1 : file, n_passed, n_failed);
     return n_failed ? 1 : 0;
 }
 
 /* alloc.c */
-extern volatile long test_fail_at;     /* the n-th allocation from now fails; 0 = none does */
+extern volatile long test_fail_at; /* the n-th allocation from now fails; 0 = none does */
 extern volatile long test_n_allocated; /* allocations since test_fail_at was set */
 
 /* Run `attempt(arg)` with every allocation failing in turn. It must clean up after itself
