@@ -103,6 +103,16 @@ def _without_return_type(name: str) -> str:
     return name if is_operator else name[last:].lstrip("*&") or name
 
 
+def last_part(name: str) -> str:
+    """`std::vector::push_back` -> `push_back`, `cc1plus!fn_0x12` -> `fn_0x12`: what is left
+    where there is little room."""
+    for separator in ("::", "!"):
+        part = name.rpartition(separator)[2]
+        if part and not any(bracket in part for bracket in _OPEN + _CLOSE):
+            name = part
+    return name
+
+
 def variants(name: str) -> tuple[str, ...]:
     """The ways in which somebody may write `name` in a pattern: whole, without parameters,
     and without template arguments and return type too."""

@@ -6,7 +6,7 @@ matplotlib, and numpy with it, are imported when something is drawn.
 import sys
 
 from cprof.errors import MissingPackage
-from cprof.names import printable, simplify
+from cprof.names import last_part, printable, simplify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _FONT_SIZE, _MIN_FONT_SIZE = 7.5, 4.5
 _PADDING = 3.0  # pixels before and after a label
 _MAX_LABELS = 1500
 _LEGEND = 6
+_ROW_SHARE, _ROWS_ALWAYS = 0.005, 30  # rows above these with less in them are left out
 _NOTEBOOK_MAX = 1 << 20  # bytes of SVG in a notebook's output
 
 
@@ -78,6 +79,7 @@ class Frames:
                 width[i] = value / total
                 free[parent] += width[i]
                 kept.append(i)
+        kept = self._without_spires(kept, [row[3] for row in rows], width)
         self.left = np.array([left[i] for i in kept])
         self.width = np.array([width[i] for i in kept])
         self.row = np.array([rows[i][3] - 1 for i in kept], dtype=int)
@@ -86,6 +88,17 @@ class Frames:
         self.self_ = [rows[i][4] for i in kept]
         self.n_left_out = len(rows) - 1 - len(kept)
         self.n_rows = int(self.row.max()) + 1 if kept else 1
+
+    @staticmethod
+    def _without_spires(kept: list[int], depth: list[int], width: list[float]) -> list[int]:
+        """The frames without the top rows that hold next to nothing: a few hair-thin stacks
+        would otherwise make the picture mostly empty."""
+        in_row: dict[int, float] = {}
+        for i in kept:
+            in_row[depth[i]] = in_row.get(depth[i], 0.0) + width[i]
+        last = max((row for row, share in in_row.items() if share >= _ROW_SHARE), default=0)
+        last = max(last, _ROWS_ALWAYS)
+        return [i for i in kept if depth[i] <= last]
 
     def boxes(self, invert: bool) -> "Any":
         """The corners of every frame: an array of shape (n, 4, 2), which PolyCollection takes
@@ -184,9 +197,10 @@ class _Ruler:
             return ""
         if len(name) < room and self.width(name) <= room:
             return name
-        short = simplify(name)
-        if self.width(short[:400]) <= room and len(short) <= 400:
-            return short
+        short = name
+        for short in (simplify(name), last_part(simplify(name))):
+            if len(short) < room and self.width(short) <= room:
+                return short
         left = room - self.width(ellipsis)
         end = 0
         while end < len(short) and (left := left - self._advance(short[end])) >= 0:
@@ -331,7 +345,7 @@ def _draw_text(
             "no samples", (0.5, 0.5), (0, 0), color=_FAINT, ha="center", va="center", **common
         )
     if frames.n_left_out:
-        note = f"{frames.n_left_out:,d} frames too narrow to draw"
+        note = f"{frames.n_left_out:,d} frames too small to draw"
         ax.annotate(
             note, (1, 0), (0, -6), fontsize=_FONT_SIZE, color=_FAINT, va="top", ha="right", **common
         )

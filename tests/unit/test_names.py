@@ -3,7 +3,7 @@ grammar of demangled names; each pair was checked by eye."""
 
 import pytest
 
-from cprof.names import elide, printable, simplify, variants, without_parameters
+from cprof.names import elide, last_part, printable, simplify, variants, without_parameters
 
 SIMPLE = {
     "main": "main",
@@ -52,6 +52,14 @@ def test_parameters_go_and_template_arguments_stay():
     assert without_parameters("std::vector<int>::push_back(int const&)") == (
         "std::vector<int>::push_back"
     )
+
+
+def test_the_last_part_is_the_functions_own_name():
+    assert last_part("std::vector::push_back") == "push_back"
+    assert last_part("cc1plus!fn_0x12") == "fn_0x12"
+    assert last_part("<Vec<T> as core::ops::Drop>") == "<Vec<T> as core::ops::Drop>"
+    assert last_part("operator!") == "operator!"
+    assert last_part("main") == "main"
 
 
 def test_variants_hold_every_way_to_write_a_name():

@@ -10,11 +10,11 @@ from pprofs import profile
 import cprof
 
 pytest.importorskip("matplotlib")
-from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
-from matplotlib.collections import PolyCollection  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 
-from cprof import plot  # noqa: E402
+from cprof import plot
 
 STACKS = {"main@prog;hot@prog": 70, "main@prog;cold@lib.so": 29, "[lost]@": 1}
 
@@ -59,7 +59,16 @@ def test_narrow_frames_are_left_out_and_counted(ax):
     stacks = {"main@p;big@p": 1_000_000} | {f"main@p;f{i}@p": 1 for i in range(50)}
     profile(stacks).flamegraph(ax)
     assert len(boxes(ax)) == 2
-    assert "50 frames too narrow to draw" in labels(ax)
+    assert "50 frames too small to draw" in labels(ax)
+
+
+def test_hair_thin_spires_do_not_make_the_picture_tall(ax):
+    spire = ";".join(["main@p", *(f"s{i}@p" for i in range(200))])
+    p = profile({"main@p;hot@p": 9980, spire: 20})
+    p.flamegraph(ax)
+    assert ax.get_ylim()[1] == 30
+    assert "171 frames too small to draw" in labels(ax)
+    assert len(boxes(ax)) == 31
 
 
 def test_labels_fit_their_boxes(ax):
