@@ -53,23 +53,34 @@ static void fill_registers(const uint64_t *sampled, uint64_t regs[CPROF_N_REGS])
         memcpy(&regs[i], &sampled[place[i]], sizeof(regs[i]));
 }
 
-static bool wants_maps_again(struct cprof_session *s, struct cprof_process *process,
-                             uint64_t pc)
+/* A mapping that no record told of: look again, now and then. */
+static void read_maps_again(struct cprof_session *s, struct cprof_process *process,
+                            uint64_t pc)
 {
     uint64_t now;
 
     if (cprof_maps_find(&process->maps, pc))
-        return false;
+        return;
     now = cprof_session_now();
     if (now - process->maps_tried < MAPS_RETRY_NS)
-        return false;
+        return;
     process->maps_tried = now;
-    return cprof_process_read_maps(&s->processes, process, now) == 0;
+    cprof_process_read_maps(&s->processes, process, now);
+}
+
+/* The user's registers may be of a program that is no more: the kernel works on its exec,
+ * or takes its memory down. */
+static bool is_between_programs(const struct cprof_record *record,
+                                const struct cprof_process *process, uint64_t pc)
+{
+    return (record->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL &&
+           !cprof_maps_find(&process->maps, pc);
 }
 
 static int unwind_user(struct cprof_session *s, struct cprof_process *process,
-                       const struct cprof_sample *sample)
+                       const struct cprof_record *record)
 {
+    const struct cprof_sample *sample = &record->sample;
     struct cprof_unwind_input in = {.stack = sample->stack,
                                     .stack_n = sample->stack_n,
                                     .is_stack_full =
@@ -94,7 +105,12 @@ static int unwind_user(struct cprof_session *s, struct cprof_process *process,
             return r;
         process->has_space = true;
     }
-    wants_maps_again(s, process, in.regs[CPROF_REG_RIP]);
+    read_maps_again(s, process, in.regs[CPROF_REG_RIP]);
+    if (is_between_programs(record, process, in.regs[CPROF_REG_RIP])) {
+        s->chain->n = 0;
+        s->chain->end = CPROF_END_KERNEL;
+        return 0;
+    }
     s->unwind->unwind(process->space, &process->maps, &in, s->chain);
     s->profile->run.n_guessed += s->chain->n_guessed > 0;
     return 0;
@@ -114,7 +130,7 @@ static int build_stack(struct cprof_session *s, const struct cprof_record *recor
     *n = 0;
     r = kernel_frames(s, record, n);
     if (r == 0)
-        r = unwind_user(s, process, &record->sample);
+        r = unwind_user(s, process, record);
     for (size_t i = 0; r == 0 && i < s->chain->n; i++)
         r = cprof_locate_user(&s->locator, process, s->chain->pc[i], &s->frames[(*n)++]);
     if (r == 0 && !is_complete(s->chain->end))

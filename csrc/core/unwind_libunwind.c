@@ -30,6 +30,7 @@ struct cprof_unwind_space {
 struct context {
     const struct cprof_maps *maps;
     const struct cprof_unwind_input *in;
+    uint64_t regs[CPROF_N_REGS]; /* where the walk began: the sample's, or a guess's */
     const struct cprof_maps_entry *last; /* file of the last look-up */
     bool is_guess;                       /* the last step had no table to go by */
     enum cprof_end trouble; /* why memory was refused, ROOT when it was not */
@@ -132,7 +133,7 @@ static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *value,
         return -UNW_EREADONLYREG;
     if (reg < 0 || reg >= CPROF_N_REGS)
         return -UNW_EBADREG;
-    *value = c->in->regs[reg];
+    *value = c->regs[reg];
     return 0;
 }
 
@@ -229,66 +230,152 @@ static enum cprof_end reason(const struct context *c, int r, uint64_t pc, uint64
 {
     uint64_t low = c->in->regs[CPROF_REG_RSP] - CPROF_RED_ZONE;
 
-    if (is_entry(c, pc) || (r == 0 && !c->is_guess))
+    if (is_entry(c, pc) || r >= 0)
         return CPROF_END_ROOT;
+    if (c->trouble == CPROF_END_ROOT)
+        return CPROF_END_BAD_MEMORY;
     if (!cprof_maps_find(c->maps, pc))
         return CPROF_END_NO_MAPPING;
-    if (c->trouble != CPROF_END_ROOT && was_signal &&
-        (sp < low || sp - low > c->in->stack_n + CPROF_RED_ZONE))
+    if (was_signal && (sp < low || sp - low > c->in->stack_n + CPROF_RED_ZONE))
         return CPROF_END_OTHER_STACK;
-    if (c->trouble != CPROF_END_ROOT)
-        return c->trouble;
-    return c->is_guess ? CPROF_END_NO_INFO : CPROF_END_BAD_MEMORY;
+    return c->trouble;
 }
+
+/* One frame of the walk: where its code is, its stack pointer, what it was entered by. */
+struct frame {
+    uint64_t ip, sp;
+    bool is_signal;
+};
 
 /* Frames come from memory that may be anything: going on needs code at the new address
  * and a stack pointer that moved up (or went to another stack through a signal frame). */
-static bool is_plausible(const struct context *c, uint64_t ip, uint64_t sp,
-                         uint64_t last_sp, bool was_signal)
+static bool is_plausible(const struct context *c, const struct frame *from,
+                         const struct frame *to)
 {
-    return (sp > last_sp || was_signal) && cprof_maps_find(c->maps, ip - 1);
+    return (to->sp > from->sp || from->is_signal) && cprof_maps_find(c->maps, to->ip - 1);
 }
 
-static void walk(struct context *c, unw_cursor_t *cursor,
-                 struct cprof_unwind_chain *chain)
+static bool read_stack(const struct context *c, uint64_t address, uint64_t *ret)
 {
-    uint64_t pc = chain->pc[0], sp = c->in->regs[CPROF_REG_RSP], next_sp;
-    bool is_signal = false, was_signal, passed_signal = false;
-    unw_word_t ip;
+    uint64_t at = address - c->in->regs[CPROF_REG_RSP];
+
+    if (c->in->stack_n < 8 || at > c->in->stack_n - 8)
+        return false;
+    memcpy(ret, c->in->stack + at, 8);
+    return true;
+}
+
+static int begin(struct context *c, struct cprof_unwind_space *space,
+                 unw_cursor_t *cursor)
+{
+    return unw_init_remote(cursor, space->as, c) < 0 ? -EINVAL : 0;
+}
+
+/* The frame pointer as it was in the frame `n_steps` from where the walk began. */
+static bool frame_pointer(struct context *c, struct cprof_unwind_space *space,
+                          unw_cursor_t *cursor, size_t n_steps, uint64_t *ret)
+{
+    unw_word_t fp;
+
+    if (begin(c, space, cursor) < 0)
+        return false;
+    for (size_t i = 0; i < n_steps; i++)
+        if (unw_step(cursor) <= 0)
+            return false;
+    if (unw_get_reg(cursor, UNW_X86_64_RBP, &fp) < 0)
+        return false;
+    *ret = fp;
+    return true;
+}
+
+/* Code without a table (made at run time, or in a file without any) often keeps frame
+ * pointers. libunwind's own guess takes the word at the stack pointer; it is right at a
+ * function's first instruction and in linkage stubs, so for the leaf of a file with
+ * tables it is asked first. *to is libunwind's guess on entry. */
+static bool guess(struct context *c, struct cprof_unwind_space *space,
+                  unw_cursor_t *cursor, size_t *n_steps, const struct frame *from,
+                  struct frame *to)
+{
+    const struct cprof_maps_entry *entry = cprof_maps_find(c->maps, from->ip);
+    bool is_known = is_plausible(c, from, to);
+    bool is_stub = *n_steps == 0 && entry && entry->dso->has_unwind;
+    struct frame by_fp = {0};
+    uint64_t fp, next;
+
+    if (is_known && is_stub) {
+        ++*n_steps;
+        return true;
+    }
+    if (!frame_pointer(c, space, cursor, *n_steps, &fp) || fp < from->sp ||
+        !read_stack(c, fp, &next) || !read_stack(c, fp + 8, &by_fp.ip))
+        return false;
+    by_fp.sp = fp + 16;
+    if (!is_plausible(c, from, &by_fp))
+        return false;
+    memset(c->regs, 0, sizeof(c->regs)); /* what else was saved is not known any more */
+    c->regs[CPROF_REG_RIP] = by_fp.ip;
+    c->regs[CPROF_REG_RSP] = by_fp.sp;
+    c->regs[CPROF_REG_RBP] = next;
+    *n_steps = 0;
+    *to = by_fp;
+    return begin(c, space, cursor) == 0;
+}
+
+/* A chain of frame pointers through code without any table ends with a zero. */
+static bool is_end_of_pointers(struct context *c, struct cprof_unwind_space *space,
+                               unw_cursor_t *cursor, size_t n_steps, uint64_t pc)
+{
+    const struct cprof_maps_entry *entry = cprof_maps_find(c->maps, pc);
+    uint64_t fp;
+
+    return entry && !entry->dso->has_unwind &&
+           frame_pointer(c, space, cursor, n_steps, &fp) && !fp;
+}
+
+static void walk(struct context *c, struct cprof_unwind_space *space,
+                 unw_cursor_t *cursor, struct cprof_unwind_chain *chain)
+{
+    struct frame at = {.ip = chain->pc[0], .sp = c->in->regs[CPROF_REG_RSP]}, next;
+    bool passed_signal = false;
+    size_t n_steps = 0;
+    unw_word_t ip = 0, sp = 0;
     int r;
 
     for (;;) {
         c->is_guess = false;
         c->trouble = CPROF_END_ROOT;
         r = unw_step(cursor);
-        if (r <= 0 || unw_get_reg(cursor, UNW_REG_IP, &ip) < 0 ||
-            unw_get_reg(cursor, UNW_REG_SP, &next_sp) < 0) {
-            chain->end = reason(c, r, pc, sp, passed_signal);
+        if (r > 0 && (unw_get_reg(cursor, UNW_REG_IP, &ip) < 0 ||
+                      unw_get_reg(cursor, UNW_REG_SP, &sp) < 0))
+            r = -UNW_EBADREG;
+        next = (struct frame){.ip = r > 0 ? ip : 0, .sp = sp};
+        if (c->is_guess && !is_entry(c, at.ip)) {
+            if (!guess(c, space, cursor, &n_steps, &at, &next)) {
+                chain->end = is_end_of_pointers(c, space, cursor, n_steps, at.ip)
+                                 ? CPROF_END_ROOT
+                                 : CPROF_END_NO_INFO;
+                return;
+            }
+            chain->n_guessed++;
+        } else if (!next.ip) {
+            chain->end = reason(c, r, chain->pc[chain->n - 1], at.sp, passed_signal);
             return;
-        }
-        if (!ip) {
-            chain->end = reason(c, 0, pc, sp, passed_signal);
+        } else if (!is_plausible(c, &at, &next)) {
+            chain->end = is_entry(c, at.ip) ? CPROF_END_ROOT : CPROF_END_BAD_MEMORY;
             return;
-        }
-        if (!is_plausible(c, ip, next_sp, sp, is_signal)) {
-            chain->end = c->is_guess ? CPROF_END_NO_INFO : CPROF_END_BAD_MEMORY;
-            if (is_entry(c, pc))
-                chain->end = CPROF_END_ROOT;
-            return;
+        } else {
+            n_steps++;
+            next.is_signal = unw_is_signal_frame(cursor) > 0;
         }
         if (chain->n == CPROF_UNWIND_MAX_FRAMES) {
             chain->end = CPROF_END_DEPTH;
             return;
         }
-        chain->n_guessed += c->is_guess;
-        was_signal = is_signal;
-        is_signal = unw_is_signal_frame(cursor) > 0;
-        passed_signal |= is_signal;
         /* A trampoline is entered at its first byte, and what a signal interrupted had
          * not called anything: only real callers are moved into their call. */
-        pc = is_signal || was_signal ? ip : ip - 1;
-        sp = next_sp;
-        chain->pc[chain->n++] = pc;
+        chain->pc[chain->n++] = next.is_signal || at.is_signal ? next.ip : next.ip - 1;
+        passed_signal |= next.is_signal;
+        at = next;
     }
 }
 
@@ -298,6 +385,7 @@ static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *ma
     struct context c = {.maps = maps, .in = in};
     unw_cursor_t cursor;
 
+    memcpy(c.regs, in->regs, sizeof(c.regs));
     chain->n = 0;
     chain->n_guessed = 0;
     chain->pc[chain->n++] = in->regs[CPROF_REG_RIP];
@@ -305,11 +393,11 @@ static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *ma
         chain->end = CPROF_END_NO_MAPPING;
         return;
     }
-    if (unw_init_remote(&cursor, space->as, &c) < 0) {
+    if (begin(&c, space, &cursor) < 0) {
         chain->end = CPROF_END_BAD_MEMORY;
         return;
     }
-    walk(&c, &cursor, chain);
+    walk(&c, space, &cursor, chain);
     cache_grow(space);
 }
 
