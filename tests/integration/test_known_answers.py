@@ -1,0 +1,309 @@
+"""Programs whose true answer is known, recorded as a user does it."""
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+
+import pytest
+from answers import Stack, part, recorded, shares, stacks, totals, truth
+
+import cprof
+
+pytestmark = pytest.mark.perf
+
+
+# Shares of time
+
+
+def test_burner_of_70_to_30_within_3_points(workload, tmp_path):
+    profile, output = recorded(tmp_path, [workload("burner.c"), "slices", 4])
+    true = shares(truth(output))
+    found = shares(totals(profile, ["hot", "warm"]))
+    assert true["hot"] == pytest.approx(0.70, abs=0.005)
+    assert found["hot"] == pytest.approx(true["hot"], abs=0.03)
+    assert profile.quality["rate_asked"] == 997
+    assert profile.quality["coverage"] == pytest.approx(1, abs=0.05)
+    assert profile.quality["complete"] >= 0.995
+    assert profile.lost == 0
+
+
+def test_program_in_step_with_its_sampling_is_seen_as_it_is(workload, tmp_path):
+    """Its period is 1 ms. Without jitter, 1000 Hz would see one phase of it only."""
+    errors = []
+    for _ in range(4):
+        profile, output = recorded(tmp_path, [workload("burner.c"), "lockstep", 3], freq=1000)
+        true = shares(truth(output))
+        found = shares(totals(profile, ["hot", "warm"]))
+        errors.append(abs(found["hot"] - true["hot"]))
+    assert sum(errors) / len(errors) <= 0.05, errors
+    assert max(errors) <= 0.12, errors
+
+
+def test_cpu_time_of_the_samples_is_that_of_the_program(workload, tmp_path):
+    profile, output = recorded(tmp_path, [workload("burner.c"), "slices", 2])
+    by_program = sum(truth(output).values())
+    by_samples = sum(totals(profile, ["hot", "warm"]).values())
+    assert by_samples == pytest.approx(by_program, rel=0.05)
+    assert profile.totals["cpu"] == pytest.approx(by_program, rel=0.05)
+    assert profile.totals["samples"] == profile.samples
+
+
+def test_threads_by_name(workload, tmp_path):
+    profile, output = recorded(tmp_path, [workload("threads.c"), 3])
+    true = shares(truth(output))
+    by_thread = {t.name: 0 for t in profile.threads}
+    for name in by_thread:
+        part_of = profile.filter(thread=name)
+        by_thread[name] = part_of.totals["cpu"]
+        if name.startswith("worker-"):
+            assert totals(part_of, ["churn"])["churn"] >= 0.97 * part_of.totals["cpu"]
+    assert set(true) <= set(by_thread)
+    found = shares({name: by_thread[name] for name in true})
+    for name, share in true.items():
+        assert found[name] == pytest.approx(share, abs=0.03)
+    workers = [t for t in profile.threads if t.name in true]
+    assert {t.comm for t in workers} == {"threads"}
+    assert len({t.pid for t in workers}) == 1
+    assert len({t.tid for t in workers}) == 4
+
+
+# Stacks
+
+BEFORE_MAIN = ("_start", "__libc_start_main", "__libc_start_call_main", "__libc_start_main_impl")
+CALL_TREE = re.compile(
+    r"main( rec){0,8}$"
+    r"|main( rec){9}( top( mid1( leaf1| leaf2)?| mid2( leaf3| leaf4)?)?)?$"
+    r"|main( thread_ns)?( clock_ns)?( \S*clock_gettime\S*)?$"
+)
+KERNEL_ENTRY = re.compile(r"entry_|asm_|irqentry_|exc_|common_interrupt|sysvec_|ret_from_|syscall_")
+
+
+def fits_call_tree(stack: Stack) -> bool:
+    """Whether this is a stack of calltree.c, kernel frames at its end aside."""
+    user = list(stack)
+    for i, name in enumerate(user):
+        if KERNEL_ENTRY.match(name):
+            user = user[:i]
+            break
+    while user and user[0] in BEFORE_MAIN:
+        user.pop(0)
+    return bool(CALL_TREE.match(" ".join(user)))
+
+
+@pytest.mark.parametrize(
+    ("cc", "flags"),
+    [
+        ("gcc", ("-O2", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer")),
+        ("gcc", ("-O2", "-fomit-frame-pointer")),
+        ("gcc", ("-O0",)),
+        ("clang", ("-O2",)),
+        ("gcc", ("-O2", "-static")),
+    ],
+    ids=["gcc-fp", "gcc-no-fp", "gcc-O0", "clang", "static"],
+)
+def test_call_tree(workload, cc, flags, request):
+    name = f"calltree-{request.node.callspec.id}"
+    program = workload.build("calltree.c", *flags, cc=cc, name=name)
+    profile = cprof.record([str(program), "1.5"], freq=4000)
+    counts = Counter({s: n for s, n in stacks(profile).items() if "main" in s})
+    assert counts.total() >= 0.95 * profile.samples, "the others are start and end"
+    assert counts.total() >= 2000
+    wrong = Counter({s: n for s, n in counts.items() if not fits_call_tree(s)})
+    assert wrong.total() <= 0.005 * counts.total(), wrong.most_common(5)
+    leaves = totals(profile, ["leaf1", "leaf2", "leaf3", "leaf4"], "self")
+    assert all(leaves.values()), leaves
+    assert profile.quality["complete"] >= 0.995
+
+
+def test_frame_pointers_give_the_same_tree_where_there_are_some(workload):
+    """The chain is wrong in a prologue: that is what it is, and why it is not the default."""
+    flags = ("-O0", "-fno-omit-frame-pointer")
+    program = workload.build("calltree.c", *flags, name="calltree-fp")
+    profile = cprof.record([str(program), "1"], freq=4000, unwind="fp")
+    counts = Counter({s: n for s, n in stacks(profile).items() if "main" in s})
+    assert part(counts, fits_call_tree) >= 0.60
+    assert profile.quality["unwound"] == {"fp": profile.samples}
+    assert profile.quality["stack_bytes"] == 0
+
+
+def test_signal_handler_on_an_alternate_stack(workload, tmp_path):
+    profile, output = recorded(tmp_path, [workload("altstack.c"), 1])
+    true = truth(output)
+    counts = stacks(profile)
+    handling = Counter({s: n for s, n in counts.items() if "handler_work" in s})
+    assert handling.total() / profile.samples == pytest.approx(
+        true["handler"] / sum(true.values()), abs=0.06
+    )
+
+    def is_whole(stack: Stack) -> bool:
+        at = stack.index("handler_work")
+        before = stack[:at]
+        return "victim" in before and "on_signal" in before[before.index("victim") :]
+
+    assert part(handling, is_whole) >= 0.99, handling.most_common(3)
+    for stack in handling:
+        assert stack[0] in ("[other stack]", *BEFORE_MAIN), stack
+    ended = profile.quality["ends"].get("other_stack", 0)
+    assert ended == sum(n for s, n in handling.items() if s[0] == "[other stack]")
+
+
+def test_deep_recursion_is_cut_and_counted(workload):
+    """300 frames of 1 KiB are more than a sample copies."""
+    profile = cprof.record([str(workload("deep.c")), "300", "1024", "1"])
+    bottom = Counter({s: n for s, n in stacks(profile).items() if "bottom" in s})
+    assert bottom.total() >= 0.95 * profile.samples
+    assert {stack[0] for stack in bottom} == {"[truncated]"}
+    assert profile.truncated == profile.quality["truncated"] == bottom.total()
+    assert profile.quality["complete"] <= 0.05
+    depths = {stack.count("descend") for stack in bottom}
+    assert depths <= set(range(25, 32)), "32 KiB hold about 31 frames"
+
+
+def test_more_stack_bytes_hold_more_of_it(workload):
+    profile = cprof.record([str(workload("deep.c")), "50", "1024", "0.5"], stack_bytes=65528)
+    bottom = Counter({s: n for s, n in stacks(profile).items() if "bottom" in s})
+    assert part(bottom, lambda s: s.count("descend") == 50 and "main" in s) >= 0.99
+    assert profile.quality["complete"] >= 0.99
+
+
+def test_many_small_frames_reach_the_start(workload):
+    profile = cprof.record([str(workload("deep.c")), "300", "1", "0.5"])
+    bottom = Counter({s: n for s, n in stacks(profile).items() if "bottom" in s})
+    assert part(bottom, lambda s: s.count("descend") == 300 and "main" in s) >= 0.99
+
+
+# Processes and libraries that come and go
+
+
+def test_fork_without_exec(workload, tmp_path):
+    profile, _ = recorded(tmp_path, [workload("family.c"), "fork", 1.5])
+    found = shares(totals(profile, ["parent_work", "child_work"]))
+    assert found["child_work"] == pytest.approx(2 / 3, abs=0.04)
+    [child] = {t.pid for t in profile.filter(under="child_work").threads}
+    [parent] = {t.pid for t in profile.filter(under="parent_work").threads}
+    assert child != parent
+    child_stacks = stacks(profile.filter(under="child_work"))
+    assert part(child_stacks, lambda s: "main" in s) >= 0.99
+
+
+def test_no_follow_leaves_the_child_out(workload):
+    profile = cprof.record([str(workload("family.c")), "fork", "1"], follow=False)
+    found = totals(profile, ["parent_work", "child_work"])
+    assert found["child_work"] == 0
+    assert found["parent_work"] > 0.25e9
+
+
+def test_exec_of_one_program_after_another(workload, tmp_path):
+    command = [str(workload("family.c")), "exec", "1.5"]
+    profile = cprof.record(command, cwd=tmp_path)
+    found = {
+        row.module: row.total for row in profile.functions() if row.function == "stage_work"
+    }
+    assert set(found) == {"stage-1", "stage-2", "stage-3"}
+    for share in shares(found).values():
+        assert share == pytest.approx(1 / 3, abs=0.04)
+    threads = profile.filter(under="stage_work").threads
+    assert {t.comm for t in threads} == {"stage-1", "stage-2", "stage-3"}
+    assert len({t.pid for t in threads}) == 1
+
+
+def test_two_libraries_at_one_address(workload, tmp_path):
+    a, b = workload.library("plugin_a"), workload.library("plugin_b")
+    command = [workload("reload.c"), a, "plugin_a", b, "plugin_b", 2]
+    profile, output = recorded(tmp_path, command)
+    true = truth(output)
+    assert true.pop("addresses") == 1, "the loader did not reuse the address: no test of it"
+    found = {
+        row.function: row.total
+        for row in profile.functions()
+        if (row.function, row.module) in (("plugin_a", a.name), ("plugin_b", b.name))
+    }
+    assert set(found) == {"plugin_a", "plugin_b"}
+    assert shares(found)["plugin_a"] == pytest.approx(shares(true)["a"], abs=0.04)
+    strays = [r for r in profile.functions() if r.module in (a.name, b.name)]
+    assert sum(r.self for r in strays if r.function not in found) <= 0.01 * profile.totals["cpu"]
+    inside = stacks(profile.filter(under="plugin_*"))
+    assert part(inside, lambda s: "main" in s and "visit" in s) >= 0.99
+
+
+# Names
+
+
+def nm(program: object) -> dict[str, int]:
+    listed = subprocess.run(["nm", str(program)], capture_output=True, text=True, check=True)
+    entries = (line.split() for line in listed.stdout.splitlines())
+    return {e[2]: int(e[0], 16) for e in entries if len(e) == 3}
+
+
+def test_stripped_program_has_one_stable_name_for_each_function(workload, tmp_path):
+    whole = workload("burner.c")
+    stripped = workload.build("burner.c", name="burner-stripped", strip=True)
+    expected = {f: f"burner-stripped!fn_{nm(whole)[f]:#x}" for f in ("hot", "warm")}
+    runs = []
+    for _ in range(2):
+        profile, output = recorded(tmp_path, [stripped, "slices", 1])
+        rows = [r for r in profile.functions() if r.module == "burner-stripped" and r.self]
+        runs.append({r.function for r in rows if r.self > 0.02 * profile.totals["cpu"]})
+        found = shares(totals(profile, expected.values()))
+        assert found[expected["hot"]] == pytest.approx(shares(truth(output))["hot"], abs=0.05)
+        assert all(re.fullmatch(r"burner-stripped!fn_0x[0-9a-f]+", r.function) for r in rows)
+        assert profile.quality["complete"] >= 0.99
+    assert runs[0] == runs[1] == set(expected.values())
+
+
+def test_separate_debug_file_names_a_stripped_program(workload, tmp_path):
+    program = workload.build("burner.c", name="burner-debuglink")
+    debug = program.with_name("burner-debuglink.debug")
+    for command in (
+        ["objcopy", "--only-keep-debug", program, debug],
+        ["strip", "--strip-all", program],
+        ["objcopy", f"--add-gnu-debuglink={debug}", program],
+    ):
+        subprocess.run([str(word) for word in command], check=True, cwd=program.parent)
+    profile, output = recorded(tmp_path, [program, "slices", 0.5])
+    found = totals(profile, ["hot", "warm"])
+    assert shares(found)["hot"] == pytest.approx(shares(truth(output))["hot"], abs=0.08)
+
+
+def test_cpp_names_are_kept_mangled_and_readable(workload):
+    profile = cprof.record([str(workload("shapes.cc")), "1.2"])
+    expected = {
+        "geometry::Box<int, 3>::volume(unsigned long) const": "_ZNK8geometry3BoxIiLi3EE6volumeEm",
+        "(anonymous namespace)::hidden(unsigned long)": "_ZN12_GLOBAL__N_16hiddenEm",
+        "geometry::operator<<(geometry::Sink&, unsigned long)": "_ZN8geometrylsERNS_4SinkEm",
+        "main::{lambda(unsigned long)#1}::operator()(unsigned long) const": "_ZZ4mainENKUlmE_clEm",
+    }
+    rows = {
+        re.sub(r" \[clone .*\]$", "", row.function): row
+        for row in profile.functions()
+        if row.module == "shapes"
+    }
+    symbols = {f[0]: f[1] for f in profile._core.functions_table}
+    for name, mangled in expected.items():
+        assert rows[name].total / profile.totals["cpu"] == pytest.approx(0.25, abs=0.05)
+        assert re.sub(r"\.(isra|constprop|part)\.\d+$", "", symbols[rows[name].function]) == mangled
+    assert profile.filter(under="geometry::Box<*>::volume").samples
+    assert profile.filter(under="geometry::Box::volume").samples
+
+
+@pytest.mark.parametrize("mangling", ["legacy", "v0"])
+def test_rust_names(workload, mangling):
+    rustc = shutil.which("rustc")
+    if not rustc:
+        pytest.skip("no rustc here")
+    program = workload.folder / f"rusty-{mangling}"
+    source = str(workload.source("rusty.rs"))
+    flags = ["-O", "-C", f"symbol-mangling-version={mangling}", "-o", str(program)]
+    built = subprocess.run([rustc, *flags, source], capture_output=True, text=True, check=False)
+    if built.returncode:
+        pytest.skip(f"this rustc has no {mangling} mangling: {built.stderr.splitlines()[:1]}")
+    profile = cprof.record([str(program), "1"])
+    rows = {row.function: row.total for row in profile.functions()}
+    grow = sum(n for f, n in rows.items() if f.startswith("rusty::forest::grow"))
+    bloom = sum(n for f, n in rows.items() if f.startswith("<rusty::Tree as rusty::Plant>::bloom"))
+    assert grow / profile.totals["cpu"] == pytest.approx(0.5, abs=0.06)
+    assert bloom / profile.totals["cpu"] == pytest.approx(0.5, abs=0.06)
+    assert not [name for name in rows if name.startswith(("_R", "_ZN"))]
+
+
