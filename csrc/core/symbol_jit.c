@@ -44,6 +44,7 @@ static int add_line(struct cprof_symbols *symbols, const char *at, const char *e
                                        .source = CPROF_SYMBOL_JIT};
     uint64_t start, size = 0, most;
     const char *rest;
+    size_t n;
     int r;
 
     while (at < end && is_space(end[-1]))
@@ -60,7 +61,10 @@ static int add_line(struct cprof_symbols *symbols, const char *at, const char *e
     most = UINT64_MAX - start < UINT32_MAX ? UINT64_MAX - start : UINT32_MAX;
     entry.start = start;
     entry.size = (uint32_t)(size < most ? size : most);
-    r = cprof_symbols_keep(symbols, at, (size_t)(end - at), "", &entry.name);
+    n = strnlen(at, (size_t)(end - at));
+    if (!n)
+        return 0;
+    r = cprof_symbols_keep(symbols, at, n, "", &entry.name);
     if (r < 0)
         return r == -EOVERFLOW ? 0 : r;
     return cprof_vec_push(&symbols->entries, entry);

@@ -1,4 +1,9 @@
-/* fuzz_elf: any bytes as an ELF file; everything that elf.h can be asked about it. */
+/* fuzz_elf: any bytes as an ELF file; everything that elf.h can be asked about it.
+ *
+ * The seeds, here and of fuzz_symbol, are two functions in a library of 3 KB:
+ *     gcc -O1 -nostdlib -shared -fPIC -Wl,-z,noseparate-code -Wl,-z,max-page-size=256 ...
+ * lazy.elf: -fcf-protection=none -Wl,-z,lazy; ibt.elf: -fcf-protection=full
+ * -Wl,-z,ibtplt,--hash-style=sysv, strip -s; mini.elf: strip -s, .gnu_debugdata added. */
 #include <stdlib.h>
 #include <string.h>
 
