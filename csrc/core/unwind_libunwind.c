@@ -288,37 +288,58 @@ static bool frame_pointer(struct context *c, struct cprof_unwind_space *space,
     return true;
 }
 
-/* Code without a table (made at run time, or in a file without any) often keeps frame
- * pointers. libunwind's own guess takes the word at the stack pointer; it is right at a
- * function's first instruction and in linkage stubs, so for the leaf of a file with
- * tables it is asked first. *to is libunwind's guess on entry. */
+/* Begin anew at `to`, with the frame pointer `fp`; the other registers are kept where
+ * nothing can have saved them. */
+static bool begin_at(struct context *c, struct cprof_unwind_space *space,
+                     unw_cursor_t *cursor, const struct frame *to, uint64_t fp,
+                     bool keeps_registers)
+{
+    if (!keeps_registers)
+        memset(c->regs, 0, sizeof(c->regs));
+    c->regs[CPROF_REG_RIP] = to->ip;
+    c->regs[CPROF_REG_RSP] = to->sp;
+    c->regs[CPROF_REG_RBP] = fp;
+    return begin(c, space, cursor) == 0;
+}
+
+/* The return address at the stack pointer: right at a function's first instruction, in
+ * linkage stubs, around system calls. */
+static bool guess_by_sp(struct context *c, struct cprof_unwind_space *space,
+                        unw_cursor_t *cursor, const struct frame *from, struct frame *to)
+{
+    *to = (struct frame){.sp = from->sp + 8};
+    return read_stack(c, from->sp, &to->ip) && is_plausible(c, from, to) &&
+           begin_at(c, space, cursor, to, c->regs[CPROF_REG_RBP], true);
+}
+
+static bool guess_by_fp(struct context *c, struct cprof_unwind_space *space,
+                        unw_cursor_t *cursor, size_t n_steps, const struct frame *from,
+                        struct frame *to)
+{
+    uint64_t fp, next;
+
+    if (!frame_pointer(c, space, cursor, n_steps, &fp) || fp < from->sp)
+        return false;
+    *to = (struct frame){.sp = fp + 16};
+    return read_stack(c, fp, &next) && read_stack(c, fp + 8, &to->ip) &&
+           is_plausible(c, from, to) && begin_at(c, space, cursor, to, next, false);
+}
+
+/* A step out of code that no table describes. Functions without one in a file that has
+ * tables are small pieces of assembly; code made at run time, and files without any
+ * tables, often keep frame pointers. libunwind's own guess is not asked: it cannot tell
+ * them. */
 static bool guess(struct context *c, struct cprof_unwind_space *space,
-                  unw_cursor_t *cursor, size_t *n_steps, const struct frame *from,
+                  unw_cursor_t *cursor, size_t n_steps, const struct frame *from,
                   struct frame *to)
 {
     const struct cprof_maps_entry *entry = cprof_maps_find(c->maps, from->ip);
-    bool is_known = is_plausible(c, from, to);
-    bool is_stub = *n_steps == 0 && entry && entry->dso->has_unwind;
-    struct frame by_fp = {0};
-    uint64_t fp, next;
+    bool is_leaf = from->sp == c->in->regs[CPROF_REG_RSP];
 
-    if (is_known && is_stub) {
-        ++*n_steps;
+    if (is_leaf && entry && entry->dso->has_unwind &&
+        guess_by_sp(c, space, cursor, from, to))
         return true;
-    }
-    if (!frame_pointer(c, space, cursor, *n_steps, &fp) || fp < from->sp ||
-        !read_stack(c, fp, &next) || !read_stack(c, fp + 8, &by_fp.ip))
-        return false;
-    by_fp.sp = fp + 16;
-    if (!is_plausible(c, from, &by_fp))
-        return false;
-    memset(c->regs, 0, sizeof(c->regs)); /* what else was saved is not known any more */
-    c->regs[CPROF_REG_RIP] = by_fp.ip;
-    c->regs[CPROF_REG_RSP] = by_fp.sp;
-    c->regs[CPROF_REG_RBP] = next;
-    *n_steps = 0;
-    *to = by_fp;
-    return begin(c, space, cursor) == 0;
+    return guess_by_fp(c, space, cursor, n_steps, from, to);
 }
 
 /* A chain of frame pointers through code without any table ends with a zero. */
@@ -350,13 +371,14 @@ static void walk(struct context *c, struct cprof_unwind_space *space,
             r = -UNW_EBADREG;
         next = (struct frame){.ip = r > 0 ? ip : 0, .sp = sp};
         if (c->is_guess && !is_entry(c, at.ip)) {
-            if (!guess(c, space, cursor, &n_steps, &at, &next)) {
+            if (!guess(c, space, cursor, n_steps, &at, &next)) {
                 chain->end = is_end_of_pointers(c, space, cursor, n_steps, at.ip)
                                  ? CPROF_END_ROOT
                                  : CPROF_END_NO_INFO;
                 return;
             }
             chain->n_guessed++;
+            n_steps = 0;
         } else if (!next.ip) {
             chain->end = reason(c, r, chain->pc[chain->n - 1], at.sp, passed_signal);
             return;
