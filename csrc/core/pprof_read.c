@@ -524,13 +524,17 @@ static int inflate_all(z_stream *z, bytes_vec *to, const char *name,
     int r;
 
     do {
-        if (to->n >= CPROF_PPROF_MAX_BYTES)
+        size_t room;
+        if (to->n > CPROF_PPROF_MAX_BYTES)
             return bad(name, err, "inflates to more than %zu MiB",
                        CPROF_PPROF_MAX_BYTES >> 20);
         if (cprof_vec_reserve(to, 64 * 1024) < 0)
             return no_memory(err);
+        room = to->capacity - to->n;
+        if (room > CPROF_PPROF_MAX_BYTES + 1 - to->n)
+            room = CPROF_PPROF_MAX_BYTES + 1 - to->n;
         z->next_out = to->data + to->n;
-        z->avail_out = (unsigned)(to->capacity - to->n);
+        z->avail_out = (unsigned)room;
         r = inflate(z, Z_NO_FLUSH);
         to->n = (size_t)(z->next_out - to->data);
     } while (r == Z_OK);
