@@ -307,16 +307,24 @@ def _add_recording(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse makes a formatter for every argument, and its own imports shutil for the
+    width of the terminal."""
+
+    def __init__(self, prog: str, **options: "Any") -> None:
+        super().__init__(prog, **{"width": (terminal_width() or 80) - 2, **options})
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     main = argparse.ArgumentParser(
         prog="cprof",
         description="Where a native Linux process spends its CPU time.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     main.add_argument("--version", action="version", version=f"cprof {_version()}")
-    verbs = main.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = main.add_subparsers(dest="verb", metavar="VERB", required=True, prog="cprof")
 
     def add(
         name: str,
@@ -324,7 +332,9 @@ def parser() -> argparse.ArgumentParser:
         text: str,
         usage: str | None = None,
     ) -> argparse.ArgumentParser:
-        verb = verbs.add_parser(name, help=text, description=f"{text}.", usage=usage)
+        verb = verbs.add_parser(
+            name, help=text, description=f"{text}.", usage=usage, formatter_class=_Help
+        )
         verb.set_defaults(run=run)
         return verb
 

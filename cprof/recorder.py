@@ -5,7 +5,6 @@ goes on, who ends a child, and what an empty result means.
 """
 
 import os
-import signal
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 _GRACE = 2.0  # seconds that a child gets after each request to end
 _POLL = 0.01
+_CTRL_C = 2  # SIGINT
 _EXPECTED = 5  # samples: where so many were due, none at all is not chance
 _PROGRESS_EVERY = 0.25
 _FOREVER = 3600.0
@@ -210,6 +210,8 @@ class Recorder:
         session = self._session
         if session is None or not session.child_pid:
             return
+        import signal  # here, since it takes longer to import than all of this module
+
         try:
             for request in requests or (signal.SIGTERM, signal.SIGKILL):
                 if session.child_status is not None:
@@ -394,6 +396,8 @@ def _wait_for_end(session: _core.Session) -> None:
 def interrupted_child(number: int) -> tuple[int, ...]:
     """The requests to end a command after the signal `number` ended its recording. A
     terminal sends Ctrl-C to the command too, which must not get it twice."""
+    import signal
+
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:
@@ -504,7 +508,7 @@ def record(
             recorder.wait()
         except KeyboardInterrupt:
             recorder._finish()
-            recorder.end_child(*interrupted_child(signal.SIGINT))
+            recorder.end_child(*interrupted_child(_CTRL_C))
             _warn_interrupted(recorder)
     return recorder.profile
 

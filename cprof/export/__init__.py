@@ -1,8 +1,8 @@
 """Writing a profile to a file, in the format that the file's extension names.
 
 A format is a module here with `EXTENSIONS` and `write(profile, path, type_index)`; it
-writes to `path` all or nothing (`cprof.export.files`). To add one, see
-docs/adding-an-exporter.md.
+writes to `path` all or nothing (`cprof.export.files`). A new one gets its line in
+`_MODULES`.
 """
 
 import os

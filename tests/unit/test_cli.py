@@ -515,3 +515,45 @@ def wait_for_events(process):
             return
         time.sleep(0.01)
     raise AssertionError("no perf event was opened")
+
+
+@perf
+@needs_perf
+def test_ctrl_c_on_a_terminal_reaches_the_command_once(tmp_path):
+    out = tmp_path / "x.pb.gz"
+    code = (
+        "import signal, sys, time\n"
+        "seen = []\n"
+        "signal.signal(2, lambda *_: seen.append(1))\n"
+        "print('ready', flush=True)\n"
+        "while not seen: pass\n"
+        "end = time.monotonic() + 0.5\n"
+        "while time.monotonic() < end: pass\n"
+        "sys.exit(40 + len(seen))"
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [*CPROF, "record", "-o", str(out), *python(code)])
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(terminal, 4096)
+    time.sleep(0.3)
+    os.write(terminal, b"\x03")
+    shown += read_all(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 41
+    assert b"stopped by Ctrl-C" in shown
+    assert cprof.load(out).samples > 0
+
+
+def read_all(fd):
+    data = b""
+    while True:
+        try:
+            part = os.read(fd, 4096)
+        except OSError:  # the other side has gone
+            part = b""
+        if not part:
+            os.close(fd)
+            return data
+        data += part
