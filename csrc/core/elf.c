@@ -305,6 +305,7 @@ void cprof_elf_unref(struct cprof_elf *elf)
         munmap(elf->bytes, elf->n);
     else
         free(elf->bytes);
+    cprof_elf_tables_deinit(&elf->tables);
     free(elf->segments);
     free(elf->sections);
     free(elf);

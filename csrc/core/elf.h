@@ -60,14 +60,18 @@ const struct cprof_elf_section *cprof_elf_section(const struct cprof_elf *elf, s
 const struct cprof_elf_section *cprof_elf_find(const struct cprof_elf *elf,
                                                const char *name);
 
-/* The unwind tables as mapped at run time. Both from program headers, so stripped section
- * tables do not matter. false when the file has no PT_GNU_EH_FRAME or it is malformed. */
+/* The unwind tables as mapped at run time, from program headers, so that stripped section
+ * tables do not matter. A file without PT_GNU_EH_FRAME (static programs of some linkers)
+ * gets a table made from its .eh_frame section: then hdr_vaddr is that of .eh_frame, and
+ * the table's (start, FDE) pairs of int32 relative to it stand in `made_table`. false
+ * when the file has neither, or what it has is malformed. */
 struct cprof_elf_unwind {
     uint64_t hdr_vaddr;   /* of .eh_frame_hdr */
     uint64_t table_vaddr; /* of its sorted table of (initial location, FDE) pairs */
     uint64_t n_fdes;      /* entries, checked to lie inside the segment */
     uint64_t eh_frame_vaddr;
-    bool is_table_usable; /* encoding is datarel|sdata4, the one linkers write */
+    bool is_table_usable;      /* encoding is datarel|sdata4, the one linkers write */
+    const int32_t *made_table; /* NULL: the table is in the file, at table_vaddr */
 };
 bool cprof_elf_unwind(const struct cprof_elf *elf, struct cprof_elf_unwind *ret);
 

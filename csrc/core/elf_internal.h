@@ -26,8 +26,10 @@ struct cprof_elf_tables {
     struct cprof_elf_unwind unwind;
     bool is_there;
     uint8_t table_encoding; /* DW_EH_PE_*, DW_EH_PE_omit when there is no table */
+    int32_t *made;          /* owned: unwind.made_table */
 };
 void cprof_elf_tables_read(const struct cprof_elf *elf, struct cprof_elf_tables *ret);
+void cprof_elf_tables_deinit(struct cprof_elf_tables *tables);
 const struct cprof_elf_tables *cprof_elf_tables(const struct cprof_elf *elf);
 
 #endif

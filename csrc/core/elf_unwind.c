@@ -1,7 +1,10 @@
 /* The unwind tables of a file: .eh_frame_hdr and the FDEs it points to. */
 #include "elf_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "vec.h"
 
 /* How a pointer is written: the low four bits are its format, the next three what it is
  * relative to (LSB Core, "DWARF Extensions"). */
@@ -22,6 +25,8 @@ enum {
     PE_FORMAT = 0x0f,
     PE_BASE = 0x70,
 };
+
+enum { AUGMENTATION_MAX = 64, FDES_MAX = 16 << 20 };
 
 /* Bytes at a virtual address, eaten from the front; nothing is read past the end. */
 struct cursor {
@@ -141,7 +146,7 @@ static size_t format_size(uint8_t encoding)
     return 0;
 }
 
-void cprof_elf_tables_read(const struct cprof_elf *elf, struct cprof_elf_tables *ret)
+static void read_header(const struct cprof_elf *elf, struct cprof_elf_tables *ret)
 {
     struct cprof_elf_tables tables = {.is_there = true};
     struct cprof_elf_unwind *unwind = &tables.unwind;
@@ -204,9 +209,9 @@ static bool cie_encoding(const struct cprof_elf *elf, uint64_t vaddr, uint8_t *r
         return false;
     version = read_fixed(&c, 1);
     augmentation = (const char *)c.at;
-    while (read_fixed(&c, 1))
+    while (read_fixed(&c, 1) && (const char *)c.at - augmentation < AUGMENTATION_MAX)
         ;
-    if (c.is_bad || (version != 1 && version != 3 && version != 4))
+    if (c.is_bad || c.at[-1] || (version != 1 && version != 3 && version != 4))
         return false;
     *ret = PE_ABSPTR;
     if (augmentation[0] != 'z')
@@ -259,6 +264,76 @@ static bool read_fde(const struct cprof_elf *elf, uint64_t vaddr, uint64_t *star
     return true;
 }
 
+/* One entry of .eh_frame at `vaddr`: *next is the one after it. false at the end. */
+static bool next_entry(const struct cprof_elf *elf, uint64_t vaddr, uint64_t end,
+                       uint64_t *next)
+{
+    struct cursor c = cursor_at(elf, vaddr);
+    uint64_t length = read_fixed(&c, 4);
+
+    if (length == UINT32_MAX)
+        length = read_fixed(&c, 8);
+    if (c.is_bad || !length || length > c.n || vaddr >= end)
+        return false;
+    *next = c.vaddr + length;
+    return true;
+}
+
+struct pair {
+    int32_t start, fde;
+};
+
+static int by_start(const void *a, const void *b)
+{
+    int32_t x = ((const struct pair *)a)->start, y = ((const struct pair *)b)->start;
+    return (x > y) - (x < y);
+}
+
+/* What .eh_frame_hdr would have said. */
+static void make_table(const struct cprof_elf *elf, struct cprof_elf_tables *ret)
+{
+    const struct cprof_elf_section *section = cprof_elf_find(elf, ".eh_frame");
+    CPROF_VEC(struct pair) pairs = {0};
+    uint64_t base, at, next, start, end;
+
+    if (!section || !section->bytes || !section->vaddr)
+        return;
+    base = section->vaddr;
+    for (at = base; next_entry(elf, at, base + section->size, &next); at = next) {
+        struct pair pair = {.fde = (int32_t)(at - base)};
+        if (!read_fde(elf, at, &start, &end) || start == end)
+            continue;
+        pair.start = (int32_t)(start - base);
+        if (base + (uint64_t)(int64_t)pair.start != start || at - base > INT32_MAX)
+            continue;
+        if (pairs.n == FDES_MAX || cprof_vec_push(&pairs, pair) < 0)
+            break;
+    }
+    if (!pairs.n)
+        return;
+    qsort(pairs.data, pairs.n, sizeof(*pairs.data), by_start);
+    ret->made = (int32_t *)pairs.data;
+    ret->is_there = true;
+    ret->table_encoding = PE_DATAREL | PE_SDATA4;
+    ret->unwind = (struct cprof_elf_unwind){.hdr_vaddr = base,
+                                            .eh_frame_vaddr = base,
+                                            .n_fdes = pairs.n,
+                                            .is_table_usable = true,
+                                            .made_table = ret->made};
+}
+
+void cprof_elf_tables_read(const struct cprof_elf *elf, struct cprof_elf_tables *ret)
+{
+    read_header(elf, ret);
+    if (!ret->is_there)
+        make_table(elf, ret);
+}
+
+void cprof_elf_tables_deinit(struct cprof_elf_tables *tables)
+{
+    free(tables->made);
+}
+
 /* Value `i` of the table: FDE number i / 2, its start when even, its place when odd. */
 static uint64_t table_value(const struct cprof_elf_tables *tables, const uint8_t *table,
                             size_t i)
@@ -271,9 +346,6 @@ static uint64_t table_value(const struct cprof_elf_tables *tables, const uint8_t
     return read_pointer(&c, tables->table_encoding, tables->unwind.hdr_vaddr);
 }
 
-/* Files without .eh_frame_hdr, or whose linker wrote it without a table, give nothing: to
- * serve them the whole of .eh_frame would have to be read first, and neither do the
- * unwinders of the run-time libraries. */
 bool cprof_elf_fde_before(const struct cprof_elf *elf, uint64_t vaddr, uint64_t *start,
                           uint64_t *end)
 {
@@ -283,7 +355,8 @@ bool cprof_elf_fde_before(const struct cprof_elf *elf, uint64_t vaddr, uint64_t 
 
     if (!tables->is_there || !high)
         return false;
-    table = cprof_elf_at(elf, tables->unwind.table_vaddr, &n);
+    table = tables->made ? (const uint8_t *)tables->made
+                         : cprof_elf_at(elf, tables->unwind.table_vaddr, &n);
     if (!table)
         return false;
     while (low < high) { /* the first that begins after vaddr */

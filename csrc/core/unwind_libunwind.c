@@ -20,6 +20,10 @@ int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as, unw_word_t ip,
 
 enum { N_CACHE_STEPS = 3 };
 
+/* Where a table that is not in the target's memory seems to lie: no user address is
+ * there. */
+#define MADE_TABLE 0xfff0000000000000ull
+
 struct cprof_unwind_space {
     unw_addr_space_t as;
     uint64_t n_unwound;
@@ -53,7 +57,8 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
     di.start_ip = entry->start;
     di.end_ip = entry->end;
     di.u.rti.segbase = entry->bias + unwind->hdr_vaddr;
-    di.u.rti.table_data = entry->bias + unwind->table_vaddr;
+    di.u.rti.table_data =
+        unwind->made_table ? MADE_TABLE : entry->bias + unwind->table_vaddr;
     di.u.rti.table_len = unwind->n_fdes * 8 / sizeof(unw_word_t);
     c->last = entry;
     if (_Ux86_64_dwarf_search_unwind_table(as, ip, &di, pi, need_unwind_info, arg) < 0)
@@ -71,6 +76,17 @@ static int get_dyn_info_list_addr(unw_addr_space_t as, unw_word_t *ret, void *ar
 {
     (void)as, (void)ret, (void)arg;
     return -UNW_ENOINFO;
+}
+
+static bool read_made(const struct context *c, uint64_t address, unw_word_t *ret)
+{
+    const struct cprof_elf_unwind *unwind = c->last ? &c->last->dso->unwind : NULL;
+    uint64_t at = address - MADE_TABLE;
+
+    if (!unwind || !unwind->made_table || at > (unwind->n_fdes - 1) * 8)
+        return false;
+    memcpy(ret, (const uint8_t *)unwind->made_table + at, 8);
+    return true;
 }
 
 static bool read_file(struct context *c, uint64_t address, unw_word_t *ret)
@@ -115,6 +131,8 @@ static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value
         *value = c->in->regs[CPROF_REG_RBP];
         return 0;
     }
+    if (address >= MADE_TABLE)
+        return read_made(c, address, value) ? 0 : -UNW_EINVAL;
     if (read_file(c, address, value))
         return 0;
     c->trouble = c->in->is_stack_full && address >= sp && at < STACK_REACH
