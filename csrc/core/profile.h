@@ -28,7 +28,7 @@ enum cprof_mark_kind {
 };
 
 /* What a recorder knows of a whole recording and rows cannot say. All counts are of the
- * whole recording; 0 or "" where not known (imported files). */
+ * whole recording; 0 or "" where not known (imported files, views of a part). */
 struct cprof_run {
     uint64_t start_mono, end_mono; /* CLOCK_MONOTONIC ns: the recording's span */
     int64_t start_unix;            /* ns since the epoch at start_mono */

@@ -63,6 +63,15 @@ static void clip_marks(struct cprof_profile *view, uint64_t start, uint64_t end)
     view->marks.n = n;
 }
 
+/* What was counted over the whole recording says nothing of a part of its rows. */
+static void forget_counts(const struct cprof_profile *whole, struct cprof_profile *view)
+{
+    if (view->n == whole->n)
+        return;
+    view->run.cpu_time = view->run.n_switches = 0;
+    view->run.n_records_bad = view->run.n_guessed = 0;
+}
+
 int cprof_view_window(const struct cprof_profile *p, uint64_t start, uint64_t end,
                       struct cprof_profile **ret, struct cprof_error *err)
 {
@@ -83,6 +92,7 @@ int cprof_view_window(const struct cprof_profile *p, uint64_t start, uint64_t en
     }
     clip_span(view, start, end);
     clip_marks(view, start, end);
+    forget_counts(p, view);
     *ret = view;
     return 0;
 }
@@ -150,6 +160,7 @@ int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *
         return no_memory(err);
     }
     free(is_under);
+    forget_counts(p, view);
     *ret = view;
     return 0;
 }

@@ -383,6 +383,27 @@ static void test_filters_keep_what_they_say(void)
     cprof_profile_unref(p);
 }
 
+static void test_a_part_forgets_the_counts_of_the_whole(void)
+{
+    struct cprof_profile *p, *part, *whole;
+
+    CHECK_EQ(profile_new(&p), 0);
+    CHECK_EQ(profile_row(p, 1, 7, "main;a", 1), 0);
+    CHECK_EQ(profile_row(p, 2, 7, "main;b", 1), 0);
+    p->run.cpu_time = 1000;
+    p->run.n_switches = 17;
+    CHECK_EQ(cprof_view_window(p, p->time[1], UINT64_MAX, &part, NULL), 0);
+    CHECK_EQ(part->n, 1);
+    CHECK_EQ(part->run.cpu_time, 0);
+    CHECK_EQ(part->run.n_switches, 0);
+    cprof_profile_unref(part);
+    CHECK_EQ(cprof_view_window(p, 0, UINT64_MAX, &whole, NULL), 0);
+    CHECK_EQ(whole->run.cpu_time, 1000);
+    CHECK_EQ(whole->run.n_switches, 17);
+    cprof_profile_unref(whole);
+    cprof_profile_unref(p);
+}
+
 static void test_comments_are_added_to_a_copy(void)
 {
     const char *const comments[] = {"one", "two"};
@@ -458,6 +479,7 @@ int main(void)
     RUN(test_windows_hold_what_lies_in_them);
     RUN(test_no_window_without_times);
     RUN(test_filters_keep_what_they_say);
+    RUN(test_a_part_forgets_the_counts_of_the_whole);
     RUN(test_comments_are_added_to_a_copy);
     RUN(test_leaf_functions_by_row);
     RUN(test_out_of_memory_leaves_nothing_behind);
