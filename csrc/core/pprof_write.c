@@ -528,7 +528,7 @@ static int encode(struct writer *w)
     write_locations(w);
     write_functions(w);
     write_strings(w);
-    compress_bytes(w, NULL, 0, Z_FINISH);
+    compress_bytes(w, (const uint8_t *)"", 0, Z_FINISH);
     return w->error;
 }
 
