@@ -2,7 +2,7 @@
 
 Times are CLOCK_MONOTONIC nanoseconds unless a name says otherwise. Every function that
 fails raises `CoreError(code, message, knob, value, remedy)`: `cprof.errors` turns it into
-the public exceptions.
+the public exceptions. A number or name that does not exist is an IndexError or KeyError.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,14 +45,14 @@ class Profile:
     @property
     def functions_table(self) -> list[tuple[str, str, str, int, str]]:
         """(name, system_name, filename, start_line, module) by function number."""
-    def column(self, name: str) -> Column:
+    def column(self, name: str, /) -> Column:
         """ "time" (uint64), "pid" "tid" "cpu_id" (int32), "thread" "stack" (uint32), or a
         sample type's name (int64): "cpu" is time, so the CPU's number is "cpu_id". " value"
         after the name tells a type called "time" from the fixed column."""
     def totals(self) -> list[int]: ...
     def quality(self) -> dict[str, Any]:
         """struct cprof_quality by field name without "n_"; "ends" is {name: count}."""
-    def window(self, start: int, end: int) -> Profile: ...
+    def window(self, start: int, end: int, /) -> Profile: ...
     def filter(
         self,
         *,
@@ -61,30 +61,31 @@ class Profile:
         under: bytes | None = None,
     ) -> Profile:
         """Byte masks over threads, mappings, functions_table; see view.h."""
-    def with_comments(self, comments: Sequence[str]) -> Profile:
+    def with_comments(self, comments: Sequence[str], /) -> Profile:
         """The same rows with `comments` added after the ones there are (labels)."""
-    def functions(self, type: int) -> list[tuple[str, str, int, int, str, int]]:
+    def functions(self, type: int, /) -> list[tuple[str, str, int, int, str, int]]:
         """(function, module, self, total, filename, start_line) in order of self."""
-    def tree(self, type: int) -> list[tuple[int, str, str, int, int, int, str, int]]:
+    def tree(self, type: int, /) -> list[tuple[int, str, str, int, int, int, str, int]]:
         """(parent, function, module, depth, self, total, filename, start_line); entry 0 is the
         root of all with parent -1; children after parents, siblings by total."""
-    def stack(self, row_stack: int) -> list[tuple[str, str]]:
+    def stack(self, row_stack: int, /) -> list[tuple[str, str]]:
         """(function, module) of one stack number, leaf first, inlined frames included."""
     def leaf_functions(self) -> Column:
-        """uint32 per row: number in functions_table of the row's leaf function."""
-    def locations(self, row_stack: int) -> list[tuple[int, int]]:
+        """uint32 per row: number in functions_table of the row's leaf function; 0xffffffff
+        for a location without one."""
+    def locations(self, row_stack: int, /) -> list[tuple[int, int]]:
         """(address, mapping number or -1) of one stack number, leaf first."""
-    def write_pprof(self, path: str) -> None: ...
+    def write_pprof(self, path: str, /) -> None: ...
     def encode_pprof(self) -> bytes: ...
-    def write_folded(self, path: str, type: int) -> None: ...
+    def write_folded(self, path: str, type: int, /) -> None: ...
     def arrow_stream(self) -> object:
         """PyCapsule "arrow_array_stream": columns time, pid, tid, cpu_id, thread, comm, stack,
         function, module, then one int64 column per sample type; see arrow.h."""
 
-def load_pprof(path: str) -> Profile: ...
-def decode_pprof(data: bytes, name: str) -> Profile: ...
-def merge(profiles: Sequence[Profile]) -> Profile: ...
-def demangle(name: str) -> str | None: ...
+def load_pprof(path: str, /) -> Profile: ...
+def decode_pprof(data: bytes, name: str, /) -> Profile: ...
+def merge(profiles: Sequence[Profile], /) -> Profile: ...
+def demangle(name: str, /) -> str | None: ...
 
 @final
 class Session:
@@ -111,7 +112,7 @@ class Session:
         """Start the child (stopped before its exec) or look at the pids, and open all
         events. Nothing is sampled before `start`. Exactly one of argv and pids."""
     def start(self) -> None: ...
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float, /) -> bool:
         """Wait at most `timeout` seconds for the end of every target; True when they have
         all ended. Returns early (False) when a signal arrived: Python's handlers run."""
     def stop(self) -> None:
@@ -132,13 +133,13 @@ class Session:
     def child_status(self) -> int | None:
         """None while it runs or when attached, else its exit status as Popen.returncode
         (negative: the signal)."""
-    def kill_child(self, signal: int) -> None: ...
+    def kill_child(self, signal: int, /) -> None: ...
 
-def dump(pid: int) -> list[tuple[int, str, str, str, str, list[tuple[str, str, int]]]]:
+def dump(pid: int, /) -> list[tuple[int, str, str, str, str, list[tuple[str, str, int]]]]:
     """Stop each thread of `pid` for a moment and unwind it: (tid, name, state, wait channel,
     end reason, frames leaf first as (function, module, address))."""
 
-def probe(pid: int = 0) -> list[tuple[str, str, bool, str, str]]:
+def probe(pid: int = 0, /) -> list[tuple[str, str, bool, str, str]]:
     """What this machine (and, if given, that process) allows: one entry for each knob,
     (knob, value, is_ok, what it blocks, remedy)."""
 
