@@ -13,6 +13,7 @@ struct merger {
     struct cprof_map location_ids; /* with their lines, unlike the one of the stacks */
     CPROF_VEC(struct cprof_line) lines;
     CPROF_VEC(struct cprof_label) labels;
+    bool is_cpu_time_unknown; /* of one input, so of the sum */
 };
 
 static void merger_deinit(struct merger *m)
@@ -515,6 +516,7 @@ static int merge_one(struct merger *m, const struct cprof_profile *from)
         r = merge_texts(m, &t);
     if (r >= 0)
         merge_counts(&m->to->run, &from->run);
+    m->is_cpu_time_unknown |= from->n && !from->run.cpu_time;
     translation_deinit(&t);
     return r;
 }
@@ -536,6 +538,8 @@ int cprof_view_merge(const struct cprof_profile *const *profiles, size_t n,
     for (size_t i = 0; i < n && r >= 0; i++)
         r = merge_one(&m, profiles[i]);
     if (r >= 0) {
+        if (m.is_cpu_time_unknown)
+            m.to->run.cpu_time = 0;
         *ret = m.to;
         m.to = NULL;
     } else {

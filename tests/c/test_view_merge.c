@@ -71,6 +71,22 @@ static void test_a_profile_with_itself_doubles_its_totals_and_nothing_else(void)
     cprof_profile_unref(p);
 }
 
+static void test_cpu_time_is_known_when_all_know_it(void)
+{
+    struct cprof_profile *p, *part, *sum;
+
+    CHECK_EQ(profile_new(&p), 0);
+    CHECK_EQ(profile_row(p, 1, 7, "main;a", 1), 0);
+    CHECK_EQ(profile_row(p, 2, 7, "main;b", 1), 0);
+    p->run.cpu_time = 1000;
+    CHECK_EQ(cprof_view_window(p, p->time[1], UINT64_MAX, &part, NULL), 0);
+    sum = merged(p, part);
+    CHECK_EQ(sum->run.cpu_time, 0);
+    cprof_profile_unref(sum);
+    cprof_profile_unref(part);
+    cprof_profile_unref(p);
+}
+
 static void test_the_same_file_elsewhere_is_the_same_place(void)
 {
     struct cprof_profile *a, *b, *both;
@@ -231,6 +247,7 @@ static void test_out_of_memory_leaves_nothing_behind(void)
 int main(void)
 {
     RUN(test_a_profile_with_itself_doubles_its_totals_and_nothing_else);
+    RUN(test_cpu_time_is_known_when_all_know_it);
     RUN(test_the_same_file_elsewhere_is_the_same_place);
     RUN(test_other_code_at_the_same_place_stays_apart);
     RUN(test_a_window_brings_only_what_it_uses);
