@@ -184,8 +184,8 @@ class Profile:
         the kernel's own count, None when unknown; `stack_bytes`; `kernel_excluded`: whether
         the kernel's part was not allowed or not asked for; `event`.
 
-        `switches`, `guessed`, `bad_records` are of the whole recording, all others of these
-        samples.
+        `switches`, `guessed`, `bad_records` and `coverage` are counted over a whole recording:
+        a view of a part of it has 0, 0, 0 and None there.
         """
         return _quality(self._core, self._run)
 

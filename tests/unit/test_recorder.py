@@ -435,6 +435,8 @@ def test_a_real_profile_can_be_cut_by_time(busy):
     assert half.span == (0.25, 0.75)
     assert 0 < half.samples < profile.samples
     assert half[0.3:0.4].samples == profile[0.3:0.4].samples
+    assert profile.quality["coverage"] is not None
+    assert half.quality["coverage"] is None
     times = profile.columns["time"]
     assert list(times) == sorted(times)
 
