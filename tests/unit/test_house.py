@@ -115,9 +115,10 @@ def test_layers_of_this_tree_hold():
     assert lint_layers.check(ROOT) == []
 
 
-def without_version(text: str) -> str:
-    """Generated code names the version of its generator in one line."""
-    return re.sub(r"^#elif \d+ <", "#elif <", text, flags=re.MULTILINE)
+def as_any_version(text: str) -> str:
+    """Generated code without what only tells the version of its generator."""
+    text = re.sub(r"^(#elif \d+ <|# error) .*\n", "", text, flags=re.MULTILINE)
+    return text.replace("0 | PROTOBUF_C_FIELD_FLAG", "PROTOBUF_C_FIELD_FLAG")
 
 
 @pytest.mark.skipif(not shutil.which("protoc-c"), reason="no protoc-c")
@@ -126,8 +127,8 @@ def test_generated_protobuf_code_is_what_its_source_says(tmp_path):
     assert sources
     command = ["protoc-c", f"--proto_path={PROTO}", f"--c_out={tmp_path}", *map(str, sources)]
     subprocess.run(command, check=True)
-    generated = {path.name: without_version(path.read_text()) for path in tmp_path.iterdir()}
-    committed = {path.name: without_version(path.read_text()) for path in PROTO.glob("*.pb-c.*")}
+    generated = {path.name: as_any_version(path.read_text()) for path in tmp_path.iterdir()}
+    committed = {path.name: as_any_version(path.read_text()) for path in PROTO.glob("*.pb-c.*")}
     assert generated == committed, "generate it again: make proto"
 
 
@@ -201,7 +202,10 @@ def test_sdist_has_every_file_of_the_repository_and_nothing_built(sdist):
 
 @pytest.mark.slow
 def test_package_built_from_the_sdist_works_elsewhere(sdist, tmp_path):
-    shutil.unpack_archive(sdist, tmp_path)
+    with tarfile.open(sdist) as archive:
+        if hasattr(tarfile, "data_filter"):
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(tmp_path)
     [source] = tmp_path.iterdir()
     site = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
