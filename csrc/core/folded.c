@@ -5,6 +5,9 @@
 #include "pprof.h"
 #include "view.h"
 
+/* Deep stacks of long names make a text far larger than the profile. */
+enum { FOLDED_MAX = 1 << 30 };
+
 /* One line: where its text stands in `text`, without the number. */
 struct line {
     size_t at, n;
@@ -19,6 +22,8 @@ struct folded {
 
 static int append(struct folded *f, const char *text, size_t n)
 {
+    if (n > FOLDED_MAX - f->text.n)
+        return -EFBIG;
     if (cprof_vec_reserve(&f->text, n) < 0)
         return -ENOMEM;
     memcpy(f->text.data + f->text.n, text, n);
@@ -31,11 +36,13 @@ static int append_name(struct folded *f, uint32_t string)
 {
     const char *name = cprof_stacks_text(f->stacks, string);
     size_t start = f->text.n;
+    int r;
 
     if (!*name)
         name = "[unknown]";
-    if (append(f, name, strlen(name)) < 0)
-        return -ENOMEM;
+    r = append(f, name, strlen(name));
+    if (r < 0)
+        return r;
     for (char *c = f->text.data + start; c < f->text.data + f->text.n; c++) {
         if (*c == ';')
             *c = ':';
@@ -53,9 +60,13 @@ static int add_line(struct folded *f, const struct cprof_tree_node *tree, size_t
     for (size_t at = leaf; at; at = tree[at].parent)
         if (cprof_vec_push(&f->path, tree[at].name) < 0)
             return -ENOMEM;
-    for (size_t i = f->path.n; i-- > 0;)
-        if (append_name(f, f->path.data[i]) < 0 || (i && append(f, ";", 1) < 0))
-            return -ENOMEM;
+    for (size_t i = f->path.n; i-- > 0;) {
+        int r = append_name(f, f->path.data[i]);
+        if (r >= 0 && i)
+            r = append(f, ";", 1);
+        if (r < 0)
+            return r;
+    }
     line.n = f->text.n - line.at;
     return cprof_vec_push(&f->lines, line);
 }
@@ -129,7 +140,9 @@ int cprof_folded_write(const struct cprof_profile *p, size_t type, const char *p
     if (r == -EINVAL)
         return cprof_error_set(err, r, "folded: there is no sample type %zu", type);
     if (r < 0)
-        return cprof_error_set(err, r, "folded: out of memory");
+        return cprof_error_set(err, r,
+                               r == -EFBIG ? "folded: more than 1 GiB of text"
+                                           : "folded: out of memory");
     r = cprof_outfile_write(path, text, n, "folded", err);
     free(text);
     return r;

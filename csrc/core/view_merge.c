@@ -11,6 +11,7 @@ struct merger {
     struct cprof_stacks *stacks; /* of `to` */
     struct cprof_map mapping_ids;
     struct cprof_map location_ids; /* with their lines, unlike the one of the stacks */
+    struct cprof_map comments;     /* strings that are in to->comments already */
     CPROF_VEC(struct cprof_line) lines;
     CPROF_VEC(struct cprof_label) labels;
     bool is_cpu_time_unknown; /* of one input, so of the sum */
@@ -21,6 +22,7 @@ static void merger_deinit(struct merger *m)
     cprof_profile_unref(m->to);
     cprof_map_deinit(&m->mapping_ids);
     cprof_map_deinit(&m->location_ids);
+    cprof_map_deinit(&m->comments);
     free(m->lines.data);
     free(m->labels.data);
 }
@@ -317,13 +319,13 @@ static int merge_comments(struct merger *m, struct translation *t)
 {
     for (size_t i = 0; i < t->from->comments.n; i++) {
         uint32_t comment;
-        size_t k = 0;
         int r = merge_string(m, t, t->from->comments.data[i], &comment);
         if (r < 0)
             return r;
-        while (k < m->to->comments.n && m->to->comments.data[k] != comment)
-            k++;
-        if (k == m->to->comments.n && cprof_vec_push(&m->to->comments, comment) < 0)
+        if (cprof_map_get(&m->comments, comment) != CPROF_MAP_NONE)
+            continue;
+        if (cprof_map_add(&m->comments, comment, 0) < 0 ||
+            cprof_vec_push(&m->to->comments, comment) < 0)
             return -ENOMEM;
     }
     for (size_t i = 0; i < t->from->marks.n; i++)
