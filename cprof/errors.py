@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _EVENT_MODULES = ("event", "counter")
 _GONE = (errno.ESRCH, errno.ECHILD)
+_NOT_REFUSED = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOENT, errno.ESRCH)
 _TOO_LARGE = (errno.E2BIG, errno.EFBIG, errno.EOVERFLOW)
 
 
@@ -137,7 +138,7 @@ def from_core(
         return CorruptProfile(message, remedy)
     if path is not None:
         return OSError(code, os.strerror(code), path)
-    if code in (errno.EPERM, errno.EACCES) and knob:
+    if knob and code not in _NOT_REFUSED:
         return PermissionDenied(knob, value, remedy, message)
     return _from_session(code, message, remedy, command)
 

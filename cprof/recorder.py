@@ -6,6 +6,7 @@ goes on, who ends a child, and what an empty result means.
 
 import os
 import time
+from _thread import allocate_lock  # all that is needed of threading, and imported already
 from collections.abc import Callable, Generator, Mapping, Sequence
 
 from cprof import _core, events
@@ -29,7 +30,7 @@ _GRACE = 2.0  # seconds that a child gets after each request to end
 _POLL = 0.01
 _CTRL_C = 2  # SIGINT
 _EXPECTED = 5  # samples: where so many were due, none at all is not chance
-_PROGRESS_EVERY = 0.25
+_LOOK_EVERY = 0.25  # seconds: whether somebody called stop(), and for progress
 _FOREVER = 3600.0
 
 
@@ -168,6 +169,7 @@ class Recorder:
         self._profile: Profile | None = None
         self._stats: dict[str, Any] = {}
         self._deadline = 0.0
+        self._lock = allocate_lock()  # stop() may come from any thread
 
     # Control
 
@@ -235,10 +237,8 @@ class Recorder:
     def snapshot(self) -> Profile:
         """Everything so far, while recording goes on; the whole profile after the end. May
         be empty."""
-        if self._profile:
-            return self._profile
-        with translated():
-            return self._labelled(self._running().snapshot())
+        with self._lock, translated():
+            return self._profile or self._labelled(self._running().snapshot())
 
     def windows(self, every: float = 1.0) -> "Generator[Profile]":
         """Yield what each `every` seconds brought, as profiles that do not overlap and
@@ -249,24 +249,21 @@ class Recorder:
         return self._windows(self._running(), every)
 
     def _windows(self, session: _core.Session, every: float) -> "Generator[Profile]":
-        mark = begin = time.monotonic()
+        begin = time.monotonic()
+        is_last = False
         try:
-            while True:
+            while not is_last:
                 passed = int((time.monotonic() - begin) / every)
                 mark = begin + (passed + 1) * every
                 has_ended = self._wait_until(session, min(mark, self._deadline))
                 is_last = has_ended or time.monotonic() >= self._deadline
-                if not session.stats["is_running"]:
-                    is_last = True  # somebody called stop()
-                if self._profile:
-                    return
-                with translated():
+                with self._lock, translated():
+                    if self._profile:
+                        return  # another thread called stop()
                     if is_last:
                         session.stop()
                     window = self._labelled(session.snapshot(since_last=True))
                 yield window
-                if is_last:
-                    return
         finally:
             self._finish()
             self.end_child()
@@ -344,11 +341,10 @@ class Recorder:
         report = reporter(self._progress, is_child=bool(self.target.argv))
         try:
             while (left := end - time.monotonic()) > 0:
-                step = min(left, _FOREVER if report is None else _PROGRESS_EVERY)
-                if session.wait(step):
+                if session.wait(min(left, _LOOK_EVERY)):
                     return True
-                if not session.stats["is_running"]:
-                    return False
+                if self._profile:
+                    return False  # another thread called stop()
                 if report:
                     report(session.stats)
             return session.wait(0)
@@ -358,10 +354,10 @@ class Recorder:
 
     def _finish(self) -> None:
         """Stop sampling and take the profile; nothing when that was done."""
-        if self._profile:
-            return
-        session = self._running()
-        with translated():
+        with self._lock, translated():
+            if self._profile:
+                return
+            session = self._running()
             session.stop()
             self._stats = session.stats
             self._profile = self._labelled(session.finish())

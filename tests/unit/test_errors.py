@@ -62,6 +62,13 @@ def test_a_refusal_names_knob_value_and_remedy():
     assert error.errno == errno.EACCES
 
 
+def test_a_limit_that_is_reached_is_a_refusal_too():
+    limit = core_error(errno.EMFILE, "session: too many files", "RLIMIT_NOFILE", "64", "ulimit -n")
+    assert errors.from_core(limit).knob == "RLIMIT_NOFILE"
+    rate = core_error(errno.EINVAL, "session: 1e9 Hz", "perf_event_max_sample_rate", "1", "less")
+    assert isinstance(errors.from_core(rate), errors.InvalidOption)
+
+
 def test_other_exceptions_pass_untouched():
     with pytest.raises(KeyError), errors.translated():
         raise KeyError("x")

@@ -371,6 +371,14 @@ def test_windows_end_when_somebody_else_stops(fake):
         assert count == 1
 
 
+def test_wait_ends_when_another_thread_stops(fake):
+    with cprof.Recorder(1) as rec:
+        threading.Timer(0.1, rec.stop).start()
+        start = time.monotonic()
+        assert rec.wait(60) is False
+        assert time.monotonic() - start < 30
+
+
 @pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf")])
 def test_windows_of_no_length_are_refused(fake, every):
     with cprof.Recorder(1) as rec, pytest.raises(ValueError, match="windows"):
