@@ -105,6 +105,29 @@ int cprof_map_set(struct cprof_map *map, uint64_t key, uint32_t value)
     return cprof_map_add(map, key, value);
 }
 
+/* What comes after the hole moves into it, unless that is before its own place. */
+void cprof_map_remove(struct cprof_map *map, uint64_t key)
+{
+    size_t mask = map->n_slots - 1, hole = cprof_hash_mix(key) & mask, i;
+
+    if (!map->n_slots)
+        return;
+    while (map->values[hole] != CPROF_MAP_NONE && map->keys[hole] != key)
+        hole = (hole + 1) & mask;
+    if (map->values[hole] == CPROF_MAP_NONE)
+        return;
+    for (i = (hole + 1) & mask; map->values[i] != CPROF_MAP_NONE; i = (i + 1) & mask) {
+        size_t place = cprof_hash_mix(map->keys[i]) & mask;
+        if (((i - place) & mask) < ((i - hole) & mask))
+            continue;
+        map->keys[hole] = map->keys[i];
+        map->values[hole] = map->values[i];
+        hole = i;
+    }
+    map->values[hole] = CPROF_MAP_NONE;
+    map->n--;
+}
+
 uint64_t cprof_hash_bytes(const void *bytes, size_t n)
 {
     const unsigned char *p = bytes;

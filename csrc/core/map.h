@@ -2,7 +2,7 @@
  *
  * Open addressing, 12 bytes a slot at a load of at most 3/4; keys are whole 64-bit
  * values (for composite keys store a hash and compare the object yourself: see
- * cprof_map_next). No deletion but cprof_map_clear. One writer, no locks. */
+ * cprof_map_next). One writer, no locks. */
 #ifndef CPROF_MAP_H
 #define CPROF_MAP_H
 
@@ -27,6 +27,9 @@ uint32_t cprof_map_get(const struct cprof_map *map, uint64_t key);
 
 /* Set (insert or replace). `value` must not be CPROF_MAP_NONE. 0 or -ENOMEM. */
 int cprof_map_set(struct cprof_map *map, uint64_t key, uint32_t value);
+
+/* Forget `key` (one value of it); nothing happens when it is not there. */
+void cprof_map_remove(struct cprof_map *map, uint64_t key);
 
 /* For keys that are hashes: walk the values stored under `key`. Start with *at = 0; each
  * call returns one value, or CPROF_MAP_NONE at the end. Insert with cprof_map_add, which
