@@ -102,7 +102,7 @@ int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **re
     if (waiting > ring->size || waiting < sizeof(header))
         goto bad;
     memcpy(&header, bytes_at(ring, ring->at, sizeof(header)), sizeof(header));
-    if (header.size < sizeof(header) || header.size > waiting)
+    if (header.size < sizeof(header) || header.size % 8 || header.size > waiting)
         goto bad;
     *ret = bytes_at(ring, ring->at, header.size);
     ring->at += header.size;
