@@ -51,6 +51,8 @@ class _Line:
         if seconds - t0 >= 1.0:
             self._rate = (samples - n0) / (seconds - t0)
             self._before = seconds, samples
+        elif not t0:
+            self._rate = samples / seconds if seconds else 0.0
         rate = f"{self._rate:,.0f}/s"
         line = f"cprof: {seconds:.1f} s  {samples:,d} samples  {rate}  lost {stats['lost']:,d}"
         return line[: _columns() - 1]

@@ -105,7 +105,7 @@ class Table(list[FunctionRow]):
         """The table in lines of at most `width` characters (None: names are cut at 80), or
         with every name whole."""
         rows = self._shown()
-        lines = [printable(line) for line in self.heading]
+        lines = [printable(line)[:width] for line in self.heading]
         header = ("self", "self%", "total", "total%", "function", "module")
         cells = [header, *self._cells(rows)]
         numbers = [max(len(line[k]) for line in cells) for k in range(4)]

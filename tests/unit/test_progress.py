@@ -32,6 +32,18 @@ def test_a_line_on_a_terminal_that_is_cleared(monkeypatch):
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
+def test_the_rate_is_that_of_the_last_second_or_so(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    report = progress.reporter(None, is_child=False)
+    rates = []
+    for elapsed, samples in ((0.5, 50), (1.0, 100), (1.5, 900), (2.0, 1100)):
+        terminal.truncate(0)
+        report({"elapsed": elapsed, "samples": samples, "lost": 0})
+        rates.append(terminal.getvalue().split("samples")[1].split()[0])
+    assert rates == ["100/s", "100/s", "100/s", "1,000/s"]
+
+
 def test_a_short_child_is_left_alone(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
