@@ -149,7 +149,9 @@ class Table(list[FunctionRow]):
 
 
 def report_data(profile: "Profile", table: Table, sample_type: str) -> "dict[str, Any]":
-    """What `cprof report --json` writes; documented there, and stable."""
+    """What `cprof report --json` writes. The keys are stable: `totals` {sample type: sum},
+    `quality` as `Profile.quality`, `rows` of function, module, self and total in order of
+    self, the `sample_type` and `unit` of these, `duration` (s), `event`, `command`, `labels`."""
     return {
         "command": profile.command,
         "event": profile.event,
