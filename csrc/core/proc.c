@@ -12,7 +12,8 @@
 
 int cprof_proc_read(const char *path, size_t max, char **ret, size_t *n)
 {
-    _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* not blocking: a FIFO under a target's name must not stop us */
+    _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     CPROF_VEC(char) text = {0};
     ssize_t got;
 
@@ -91,7 +92,9 @@ void cprof_proc_comm(pid_t pid, pid_t tid, char name[CPROF_COMM_MAX])
     snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", pid, tid);
     if (cprof_proc_read(path, 4096, &text, &n) < 0)
         return;
-    snprintf(name, CPROF_COMM_MAX, "%.*s", (int)strcspn(text, "\n"), text);
+    if (n && text[n - 1] == '\n') /* others are part of the name, as in records */
+        text[n - 1] = '\0';
+    snprintf(name, CPROF_COMM_MAX, "%s", text);
 }
 
 void cprof_proc_command(pid_t pid, char *text, size_t room)
@@ -138,37 +141,40 @@ int cprof_proc_status(pid_t pid, pid_t tid, struct cprof_proc_status *ret)
     return 0;
 }
 
-/* A hexadecimal (or decimal) number up to `stop`, which is stepped over. */
-static bool number(char **at, int base, char stop, uint64_t *ret)
+/* A hexadecimal number up to `stop`, which is stepped over. */
+static bool number(char **at, char stop, uint64_t *ret)
 {
-    char *end;
+    size_t n = strspn(*at, "0123456789abcdef");
 
-    errno = 0;
-    *ret = strtoull(*at, &end, base);
-    if (end == *at || *end != stop || errno)
+    if (!n || n > 16 || (*at)[n] != stop)
         return false;
-    *at = end + 1;
+    *ret = strtoull(*at, NULL, 16);
+    *at += n + 1;
     return true;
 }
 
 bool cprof_proc_parse_map(char *line, struct cprof_mmap *ret)
 {
     uint64_t end, major, minor;
+    size_t n_digits;
     char *at = line;
 
     memset(ret, 0, sizeof(*ret));
-    if (!number(&at, 16, '-', &ret->start) || !number(&at, 16, ' ', &end) ||
-        end <= ret->start || strnlen(at, 5) < 5 || at[4] != ' ')
+    if (!number(&at, '-', &ret->start) || !number(&at, ' ', &end) || end <= ret->start ||
+        strnlen(at, 5) < 5 || at[4] != ' ')
         return false;
     ret->length = end - ret->start;
     ret->protection = (at[0] == 'r') | (at[1] == 'w') << 1 | (at[2] == 'x') << 2;
     ret->flags = at[3] == 's' ? 1 : 2; /* MAP_SHARED, MAP_PRIVATE */
     at += 5;
-    if (!number(&at, 16, ' ', &ret->offset) || !number(&at, 16, ':', &major) ||
-        !number(&at, 16, ' ', &minor))
+    if (!number(&at, ' ', &ret->offset) || !number(&at, ':', &major) ||
+        !number(&at, ' ', &minor))
         return false;
     ret->major = (uint32_t)major;
     ret->minor = (uint32_t)minor;
+    n_digits = strspn(at, "0123456789");
+    if (!n_digits || (at[n_digits] && at[n_digits] != ' '))
+        return false;
     ret->inode = strtoull(at, &at, 10);
     while (*at == ' ' || *at == '\t')
         at++;
