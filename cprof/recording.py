@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CLEAR = "\x1b[H\x1b[2J"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LOST_MAX, _COMPLETE_MIN = 0.01, 0.90  # beyond these the user is told
+_LOST_MAX, _COMPLETE_MIN, _COVERAGE_MIN = 0.01, 0.90, 0.80  # beyond these the user is told
 
 
 class _Stopped(BaseException):
@@ -135,6 +135,12 @@ def _tell(profile: "Profile", output: str) -> None:
     if lost > _LOST_MAX * (samples + lost):
         share = 100 * lost / (samples + lost)
         cli.say(f"warning: {share:.1f} % of the samples were lost; a lower -F loses fewer")
+    coverage = quality["coverage"]
+    if coverage is not None and coverage < _COVERAGE_MIN and not quality["kernel_excluded"]:
+        cli.say(
+            f"warning: the samples stand for {100 * coverage:.0f} % of the CPU time used; threads "
+            "and processes that end within a period are rarely sampled: a higher -F sees more"
+        )
     if complete < _COMPLETE_MIN:
         worst = max(
             (end for end in quality["ends"] if end not in ("root", "kernel")),
