@@ -6,9 +6,39 @@
 
 /* What a profile refers to by number, and its sums, as lists of tuples. */
 
-static PyObject *text_of(const struct cprof_profile *p, uint32_t string)
+/* What one call converts; names repeat, so that each str is made once. */
+struct source {
+    const struct cprof_profile *p;
+    const void *rows;     /* sums or nodes of a tree, where it converts those */
+    struct cprof_map ids; /* string -> number in texts */
+    CPROF_VEC(PyObject *) texts;
+};
+
+static void source_deinit(struct source *from)
 {
-    return cprof_py_text(cprof_stacks_text(p->stacks, string));
+    for (size_t i = 0; i < from->texts.n; i++)
+        Py_DECREF(from->texts.data[i]);
+    free(from->texts.data);
+    cprof_map_deinit(&from->ids);
+}
+
+static PyObject *text_of(struct source *from, uint32_t string)
+{
+    uint32_t id = cprof_map_get(&from->ids, string);
+    PyObject *text;
+
+    if (id != CPROF_MAP_NONE)
+        return Py_NewRef(from->texts.data[id]);
+    text = cprof_py_text(cprof_stacks_text(from->p->stacks, string));
+    if (!text)
+        return NULL;
+    if (cprof_vec_reserve(&from->texts, 1) < 0 ||
+        cprof_map_add(&from->ids, string, (uint32_t)from->texts.n) < 0) {
+        Py_DECREF(text);
+        return PyErr_NoMemory();
+    }
+    from->texts.data[from->texts.n++] = text;
+    return Py_NewRef(text);
 }
 
 /* list[i] = item, which is taken over; -1 with the exception that made it NULL. */
@@ -17,15 +47,17 @@ static int set_item(PyObject *list, size_t i, PyObject *item)
     return item ? PyList_SetItem(list, (Py_ssize_t)i, item) : -1;
 }
 
-/* A list of `n` items, each made from `p` and its number. */
-static PyObject *make_list(const struct cprof_profile *p, size_t n,
-                           PyObject *(*make)(const struct cprof_profile *p, size_t i))
+/* A list of `n` items, each made from the profile and its number. */
+static PyObject *make_list(const struct cprof_profile *p, const void *rows, size_t n,
+                           PyObject *(*make)(struct source *from, size_t i))
 {
+    struct source from = {.p = p, .rows = rows};
     PyObject *list = PyList_New((Py_ssize_t)n);
 
     for (size_t i = 0; list && i < n; i++)
-        if (set_item(list, i, make(p, i)) < 0)
+        if (set_item(list, i, make(&from, i)) < 0)
             Py_CLEAR(list);
+    source_deinit(&from);
     return list;
 }
 
@@ -41,10 +73,10 @@ static PyObject *Profile_default_type(PyObject *op, void *closure)
     return PyLong_FromSize_t(cprof_profile_default_type(cprof_py_profile_of(op)));
 }
 
-static PyObject *make_type(const struct cprof_profile *p, size_t i)
+static PyObject *make_type(struct source *from, size_t i)
 {
-    return Py_BuildValue("(NN)", text_of(p, p->types[i].type),
-                         text_of(p, p->types[i].unit));
+    return Py_BuildValue("(NN)", text_of(from, from->p->types[i].type),
+                         text_of(from, from->p->types[i].unit));
 }
 
 static PyObject *Profile_sample_types(PyObject *op, void *closure)
@@ -52,12 +84,12 @@ static PyObject *Profile_sample_types(PyObject *op, void *closure)
     const struct cprof_profile *p = cprof_py_profile_of(op);
 
     (void)closure;
-    return make_list(p, p->n_types, make_type);
+    return make_list(p, NULL, p->n_types, make_type);
 }
 
-static PyObject *make_comment(const struct cprof_profile *p, size_t i)
+static PyObject *make_comment(struct source *from, size_t i)
 {
-    return text_of(p, p->comments.data[i]);
+    return text_of(from, from->p->comments.data[i]);
 }
 
 enum kind { TEXT, U64, U32, I64, REAL, FLAG };
@@ -102,7 +134,7 @@ static PyObject *make_field(const struct cprof_profile *p, enum kind kind, size_
 
     switch (kind) {
     case TEXT:
-        return text_of(p, *(const uint32_t *)at);
+        return cprof_py_text(cprof_stacks_text(p->stacks, *(const uint32_t *)at));
     case U64:
         return PyLong_FromUnsignedLongLong(*(const uint64_t *)at);
     case U32:
@@ -138,17 +170,17 @@ static PyObject *Profile_run(PyObject *op, void *closure)
                     make_field(p, RUN_FIELDS[i].kind, RUN_FIELDS[i].offset));
     if (r < 0 || set_key(run, "from", PyFloat_FromDouble(p->from)) < 0 ||
         set_key(run, "to", PyFloat_FromDouble(p->to)) < 0 ||
-        set_key(run, "comments", make_list(p, p->comments.n, make_comment)) < 0)
+        set_key(run, "comments", make_list(p, NULL, p->comments.n, make_comment)) < 0)
         Py_CLEAR(run);
     return run;
 }
 
-static PyObject *make_thread(const struct cprof_profile *p, size_t i)
+static PyObject *make_thread(struct source *from, size_t i)
 {
-    const struct cprof_thread *thread = &p->stacks->threads.data[i];
+    const struct cprof_thread *thread = &from->p->stacks->threads.data[i];
 
-    return Py_BuildValue("(iiNN)", thread->pid, thread->tid, text_of(p, thread->name),
-                         text_of(p, thread->comm));
+    return Py_BuildValue("(iiNN)", thread->pid, thread->tid, text_of(from, thread->name),
+                         text_of(from, thread->comm));
 }
 
 static PyObject *Profile_threads(PyObject *op, void *closure)
@@ -156,21 +188,21 @@ static PyObject *Profile_threads(PyObject *op, void *closure)
     const struct cprof_profile *p = cprof_py_profile_of(op);
 
     (void)closure;
-    return make_list(p, p->stacks->threads.n, make_thread);
+    return make_list(p, NULL, p->stacks->threads.n, make_thread);
 }
 
 /* {key: text or number}; of several labels of one key, the first. */
-static PyObject *make_labels(const struct cprof_profile *p, size_t i)
+static PyObject *make_labels(struct source *from, size_t i)
 {
-    const struct cprof_thread *thread = &p->stacks->threads.data[i];
+    const struct cprof_thread *thread = &from->p->stacks->threads.data[i];
     PyObject *labels = PyDict_New();
 
     for (uint32_t k = thread->n_labels; labels && k-- > 0;) {
         const struct cprof_label *label =
-            &p->stacks->labels.data[thread->first_label + k];
-        PyObject *key = text_of(p, label->key);
+            &from->p->stacks->labels.data[thread->first_label + k];
+        PyObject *key = text_of(from, label->key);
         PyObject *value =
-            label->text ? text_of(p, label->text) : PyLong_FromLongLong(label->number);
+            label->text ? text_of(from, label->text) : PyLong_FromLongLong(label->number);
         if (!key || !value || PyDict_SetItem(labels, key, value) < 0)
             Py_CLEAR(labels);
         Py_XDECREF(key);
@@ -184,17 +216,18 @@ static PyObject *Profile_thread_labels(PyObject *op, void *closure)
     const struct cprof_profile *p = cprof_py_profile_of(op);
 
     (void)closure;
-    return make_list(p, p->stacks->threads.n, make_labels);
+    return make_list(p, NULL, p->stacks->threads.n, make_labels);
 }
 
-static PyObject *make_mapping(const struct cprof_profile *p, size_t i)
+static PyObject *make_mapping(struct source *from, size_t i)
 {
-    const struct cprof_mapping *mapping = &p->stacks->mappings.data[i];
+    const struct cprof_mapping *mapping = &from->p->stacks->mappings.data[i];
 
     return Py_BuildValue("(KKKNNN)", (unsigned long long)mapping->start,
                          (unsigned long long)mapping->limit,
-                         (unsigned long long)mapping->offset, text_of(p, mapping->file),
-                         text_of(p, mapping->module), text_of(p, mapping->build_id));
+                         (unsigned long long)mapping->offset,
+                         text_of(from, mapping->file), text_of(from, mapping->module),
+                         text_of(from, mapping->build_id));
 }
 
 static PyObject *Profile_mappings(PyObject *op, void *closure)
@@ -202,17 +235,17 @@ static PyObject *Profile_mappings(PyObject *op, void *closure)
     const struct cprof_profile *p = cprof_py_profile_of(op);
 
     (void)closure;
-    return make_list(p, p->stacks->mappings.n, make_mapping);
+    return make_list(p, NULL, p->stacks->mappings.n, make_mapping);
 }
 
-static PyObject *make_function(const struct cprof_profile *p, size_t i)
+static PyObject *make_function(struct source *from, size_t i)
 {
-    const struct cprof_function *function = &p->stacks->functions.data[i];
+    const struct cprof_function *function = &from->p->stacks->functions.data[i];
 
-    return Py_BuildValue("(NNNLN)", text_of(p, function->name),
-                         text_of(p, function->system_name),
-                         text_of(p, function->filename), (long long)function->start_line,
-                         text_of(p, function->module));
+    return Py_BuildValue(
+        "(NNNLN)", text_of(from, function->name), text_of(from, function->system_name),
+        text_of(from, function->filename), (long long)function->start_line,
+        text_of(from, function->module));
 }
 
 static PyObject *Profile_functions_table(PyObject *op, void *closure)
@@ -220,7 +253,7 @@ static PyObject *Profile_functions_table(PyObject *op, void *closure)
     const struct cprof_profile *p = cprof_py_profile_of(op);
 
     (void)closure;
-    return make_list(p, p->stacks->functions.n, make_function);
+    return make_list(p, NULL, p->stacks->functions.n, make_function);
 }
 
 PyGetSetDef cprof_py_profile_getset[] = {
@@ -250,14 +283,16 @@ static const struct cprof_function *function_at(const struct cprof_profile *p,
     return function == CPROF_NONE ? &NONE : &p->stacks->functions.data[function];
 }
 
-static PyObject *make_sum(const struct cprof_profile *p,
-                          const struct cprof_function_sum *sum)
+static PyObject *make_sum(struct source *from, size_t i)
 {
-    const struct cprof_function *function = function_at(p, sum->function);
+    const struct cprof_function_sum *sum =
+        (const struct cprof_function_sum *)from->rows + i;
+    const struct cprof_function *function = function_at(from->p, sum->function);
 
-    return Py_BuildValue("(NNLLNL)", text_of(p, sum->name), text_of(p, sum->module),
+    return Py_BuildValue("(NNLLNL)", text_of(from, sum->name), text_of(from, sum->module),
                          (long long)sum->self, (long long)sum->total,
-                         text_of(p, function->filename), (long long)function->start_line);
+                         text_of(from, function->filename),
+                         (long long)function->start_line);
 }
 
 PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type_arg)
@@ -276,25 +311,21 @@ PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type_arg)
     Py_END_ALLOW_THREADS
     if (r < 0)
         return cprof_py_raise_code(cprof_py_state_of(op), r, "view");
-    list = PyList_New((Py_ssize_t)n);
-    for (size_t i = 0; list && i < n; i++)
-        if (set_item(list, i, make_sum(p, &sums[i])) < 0)
-            Py_CLEAR(list);
+    list = make_list(p, sums, n, make_sum);
     free(sums);
     return list;
 }
 
-static PyObject *make_tree_node(const struct cprof_profile *p,
-                                const struct cprof_tree_node *node)
+static PyObject *make_tree_node(struct source *from, size_t i)
 {
-    const struct cprof_function *function = function_at(p, node->function);
-    bool is_root = node->parent == CPROF_NONE;
+    const struct cprof_tree_node *node = (const struct cprof_tree_node *)from->rows + i;
+    const struct cprof_function *function = function_at(from->p, node->function);
 
-    return Py_BuildValue("(LNNILLNL)", is_root ? -1LL : (long long)node->parent,
-                         text_of(p, is_root ? 0 : node->name),
-                         text_of(p, is_root ? 0 : node->module), (unsigned)node->depth,
-                         (long long)node->self, (long long)node->total,
-                         text_of(p, function->filename), (long long)function->start_line);
+    return Py_BuildValue(
+        "(LNNILLNL)", i ? (long long)node->parent : -1LL,
+        text_of(from, i ? node->name : 0), text_of(from, i ? node->module : 0),
+        (unsigned)node->depth, (long long)node->self, (long long)node->total,
+        text_of(from, function->filename), (long long)function->start_line);
 }
 
 PyObject *cprof_py_profile_tree(PyObject *op, PyObject *type_arg)
@@ -313,10 +344,7 @@ PyObject *cprof_py_profile_tree(PyObject *op, PyObject *type_arg)
     Py_END_ALLOW_THREADS
     if (r < 0)
         return cprof_py_raise_code(cprof_py_state_of(op), r, "view");
-    list = PyList_New((Py_ssize_t)n);
-    for (size_t i = 0; list && i < n; i++)
-        if (set_item(list, i, make_tree_node(p, &nodes[i])) < 0)
-            Py_CLEAR(list);
+    list = make_list(p, nodes, n, make_tree_node);
     free(nodes);
     return list;
 }
@@ -344,37 +372,42 @@ static int append(PyObject *list, PyObject *item)
     return r;
 }
 
-static int append_frames(PyObject *list, const struct cprof_profile *p,
+static PyObject *make_frame(struct source *from, uint32_t name, uint32_t module)
+{
+    return Py_BuildValue("(NN)", text_of(from, name), text_of(from, module));
+}
+
+static int append_frames(PyObject *list, struct source *from,
                          const struct cprof_location *at)
 {
-    const struct cprof_stacks *s = p->stacks;
+    const struct cprof_stacks *s = from->p->stacks;
     int r = 0;
 
     if (!at->n_lines) {
         uint32_t module =
             at->mapping == CPROF_NONE ? 0 : s->mappings.data[at->mapping].module;
-        return append(list,
-                      Py_BuildValue("(NN)", text_of(p, s->unknown), text_of(p, module)));
+        return append(list, make_frame(from, s->unknown, module));
     }
     for (uint32_t i = 0; i < at->n_lines && r == 0; i++) {
-        const struct cprof_line *line = &s->lines.data[at->first_line + i];
-        const struct cprof_function *function = &s->functions.data[line->function];
-        r = append(list, Py_BuildValue("(NN)", text_of(p, function->name),
-                                       text_of(p, function->module)));
+        uint32_t number = s->lines.data[at->first_line + i].function;
+        const struct cprof_function *function = &s->functions.data[number];
+        r = append(list, make_frame(from, function->name, function->module));
     }
     return r;
 }
 
 PyObject *cprof_py_profile_stack(PyObject *op, PyObject *number)
 {
-    const struct cprof_profile *p = cprof_py_profile_of(op);
-    const struct cprof_stacks *s = p->stacks;
-    uint32_t at = node_number(p, number);
+    struct source from = {.p = cprof_py_profile_of(op)};
+    const struct cprof_stacks *s = from.p->stacks;
+    uint32_t at = node_number(from.p, number);
     PyObject *list = at == CPROF_NONE ? NULL : PyList_New(0);
 
     for (; list && at != CPROF_NONE; at = s->nodes.data[at].parent)
-        if (append_frames(list, p, &s->locations.data[s->nodes.data[at].location]) < 0)
+        if (append_frames(list, &from, &s->locations.data[s->nodes.data[at].location]) <
+            0)
             Py_CLEAR(list);
+    source_deinit(&from);
     return list;
 }
 
