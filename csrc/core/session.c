@@ -218,6 +218,7 @@ int cprof_session_create(const struct cprof_session_options *options,
     s->wake_fd = s->done_fd = -1;
     s->child.go_fd = s->child.failure_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->stop_lock, NULL);
     r = fill(s, options, err);
     if (r < 0) {
         cprof_session_destroy(s);
@@ -261,6 +262,7 @@ void cprof_session_destroy(struct cprof_session *s)
         close(s->done_fd);
     restore_file_limit(s);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->stop_lock);
     free(s->chain);
     free(s->frames);
     free(s->name);
@@ -281,10 +283,18 @@ static void reap_child(struct cprof_session *s)
     }
 }
 
+/* An eventfd that is already readable refuses the write: it is as wanted then. */
+static void make_readable(int fd)
+{
+    uint64_t one = 1;
+    ssize_t n = write(fd, &one, sizeof(one));
+
+    (void)n;
+}
+
 /* A target's pidfd is readable: it has ended. When all have, tell who waits. */
 static void note_ended(struct cprof_session *s, struct cprof_session_target *target)
 {
-    uint64_t one = 1;
     size_t n_left = 0;
 
     close(target->pidfd);
@@ -295,8 +305,7 @@ static void note_ended(struct cprof_session *s, struct cprof_session_target *tar
     if (n_left)
         return;
     atomic_store(&s->is_done, true);
-    if (write(s->done_fd, &one, sizeof(one)) < 0)
-        return; /* it is readable already */
+    make_readable(s->done_fd);
 }
 
 /* An event whose task has ended polls as hung up at once: another fd of the same CPU
@@ -483,19 +492,15 @@ static void scale_weights(struct cprof_session *s, struct cprof_profile *p)
         p->values[1][i] = (int64_t)((double)p->values[1][i] * s->scale + 0.5);
 }
 
-int cprof_session_stop(struct cprof_session *s, struct cprof_error *err)
+static int stop_once(struct cprof_session *s)
 {
-    uint64_t one = 1;
     int r;
 
-    if (!s->is_started || s->is_stopped)
-        return 0;
     cprof_counter_disable(&s->sampler);
     cprof_counter_disable(&s->tracker);
     atomic_store(&s->stop_asked, true);
     if (s->has_thread) {
-        if (write(s->wake_fd, &one, sizeof(one)) < 0)
-            r = 0; /* it is readable already */
+        make_readable(s->wake_fd);
         pthread_join(s->thread, NULL);
     }
     s->has_thread = false;
@@ -508,6 +513,18 @@ int cprof_session_stop(struct cprof_session *s, struct cprof_error *err)
         r = settle_lost(s);
     pthread_mutex_unlock(&s->lock);
     reap_child(s);
+    make_readable(s->done_fd); /* who waits need not wait longer */
+    return r;
+}
+
+int cprof_session_stop(struct cprof_session *s, struct cprof_error *err)
+{
+    int r = 0;
+
+    pthread_mutex_lock(&s->stop_lock);
+    if (s->is_started && !s->is_stopped)
+        r = stop_once(s);
+    pthread_mutex_unlock(&s->stop_lock);
     return r < 0 ? cprof_error_set(err, r, "session: out of memory") : 0;
 }
 

@@ -55,6 +55,7 @@ struct cprof_session {
     const struct cprof_unwind_ops *unwind;
     struct cprof_cpus cpus;
     CPROF_VEC(struct cprof_session_target) targets;
+    pid_t refused;       /* whose events could not be opened */
     struct rlimit files; /* before we raised it */
     struct cprof_counter tracker, sampler;
     CPROF_VEC(struct cprof_session_ring) rings;
@@ -66,6 +67,8 @@ struct cprof_session {
     bool has_thread;
     atomic_bool stop_asked, is_done, child_ended;
     atomic_int child_status;
+
+    pthread_mutex_t stop_lock; /* one stop at a time; held before `lock` */
 
     pthread_mutex_t lock;
     bool is_started, is_stopped, is_finished;

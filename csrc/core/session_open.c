@@ -281,6 +281,8 @@ static int open_sized(struct cprof_session *s, size_t size, struct cprof_error *
         pid_t pid = s->targets.data[i].pid;
         r = s->is_attached ? open_process(s, pid, size, err)
                            : open_task(s, pid, size, err);
+        if (r < 0)
+            s->refused = pid;
         if (r == -ESRCH)
             cprof_error_set(err, r, "session: process %d has ended", pid);
     }
@@ -315,7 +317,6 @@ static int open_event(struct cprof_session *s,
                       const struct cprof_session_options *options, bool is_user_only,
                       struct cprof_error *err)
 {
-    pid_t pid = s->is_attached ? s->targets.data[0].pid : 0;
     bool may_drop_kernel = options->kernel < 0 && !is_user_only;
     int r;
 
@@ -330,8 +331,8 @@ static int open_event(struct cprof_session *s,
     if (r < 0)
         close_events(s);
     if ((r == -EACCES || r == -EPERM) && (!err || !err->knob[0]))
-        cprof_probe_refusal(r, pid, options->kernel > 0 && cprof_probe_paranoid() <= 2,
-                            err);
+        cprof_probe_refusal(r, s->is_attached ? s->refused : 0,
+                            options->kernel > 0 && cprof_probe_paranoid() <= 2, err);
     return r;
 }
 
