@@ -123,6 +123,16 @@ int cprof_profile_add(struct cprof_profile *p, const struct cprof_row *row)
     return 0;
 }
 
+int cprof_profile_set_value(struct cprof_profile *p, size_t type, size_t row,
+                            int64_t value)
+{
+    if (!p->values[type] && value != 1 && store_values(p, type) < 0)
+        return -ENOMEM;
+    if (p->values[type])
+        p->values[type][row] = value;
+    return 0;
+}
+
 int cprof_profile_add_comment(struct cprof_profile *p, const char *text)
 {
     uint32_t string;

@@ -86,6 +86,9 @@ void cprof_profile_unref(struct cprof_profile *p); /* accepts NULL and half-buil
 int cprof_profile_add_type(struct cprof_profile *p, const char *type, const char *unit);
 /* Append one row. 0 or -ENOMEM (then unchanged). */
 int cprof_profile_add(struct cprof_profile *p, const struct cprof_row *row);
+/* Change a value of one row. 0 or -ENOMEM (then unchanged). */
+int cprof_profile_set_value(struct cprof_profile *p, size_t type, size_t row,
+                            int64_t value);
 int cprof_profile_add_comment(struct cprof_profile *p, const char *text);
 
 /* A copy with the same rows that holds `stacks` (its own reference) instead: a snapshot.

@@ -18,7 +18,6 @@
 enum {
     POLL_MS = 100,           /* look at least so often: ends of targets, jitter */
     SETTLE_NS = 1000 * 1000, /* records older than this have all been written */
-    KERNEL_FRAMES_MAX = 1024,
 };
 
 uint64_t cprof_session_now(void)
@@ -112,8 +111,8 @@ static int add_targets(struct cprof_session *s,
 static int make_tables(struct cprof_session *s)
 {
     s->chain = malloc(sizeof(*s->chain));
-    s->frames =
-        malloc((CPROF_UNWIND_MAX_FRAMES + KERNEL_FRAMES_MAX + 1) * sizeof(*s->frames));
+    s->frames = malloc((CPROF_KERNEL_FRAMES_MAX + CPROF_UNWIND_MAX_FRAMES + 1) *
+                       sizeof(*s->frames));
     if (!s->chain || !s->frames || cprof_stacks_create(&s->stacks) < 0 ||
         cprof_profile_create(s->stacks, &s->profile) < 0)
         return -ENOMEM;
@@ -465,8 +464,9 @@ static void read_counts(struct cprof_session *s)
 static int settle_lost(struct cprof_session *s)
 {
     struct cprof_profile *p = s->profile;
-    uint64_t noted = 0, seen = 0, given = 0;
-    int64_t share;
+    int64_t weight = (int64_t)cprof_session_mean_weight(s), value;
+    uint64_t noted = 0, seen = 0, share, given = 0;
+    int r = 0;
 
     for (size_t i = 0; i < s->lost.n; i++)
         noted += s->lost.data[i].n;
@@ -474,22 +474,29 @@ static int settle_lost(struct cprof_session *s)
         return 0;
     if (!noted)
         return cprof_session_add_lost(s, p->run.end_mono, s->n_lost_counted);
-    for (size_t i = 0; i < s->lost.n; i++) {
+    for (size_t i = 0; r == 0 && i < s->lost.n; i++) {
         size_t row = s->lost.data[i].row;
         seen += s->lost.data[i].n;
-        share = (int64_t)((double)s->n_lost_counted * (double)seen / (double)noted + 0.5);
-        p->values[0][row] = share - (int64_t)given;
-        p->values[1][row] = p->values[0][row] * (int64_t)cprof_session_mean_weight(s);
-        given = (uint64_t)share;
+        share = (uint64_t)((double)s->n_lost_counted * (double)seen / (double)noted + .5);
+        value = (int64_t)(share - given);
+        given = share;
+        r = cprof_profile_set_value(p, 0, row, value);
+        if (r == 0)
+            r = cprof_profile_set_value(p, 1, row, value * weight);
     }
-    return 0;
+    return r;
 }
 
 /* Hardware events that stand for CPU time: one count is so many nanoseconds. */
-static void scale_weights(struct cprof_session *s, struct cprof_profile *p)
+static int scale_weights(struct cprof_session *s, struct cprof_profile *p)
 {
-    for (size_t i = 0; s->is_scaled && i < p->n; i++)
-        p->values[1][i] = (int64_t)((double)p->values[1][i] * s->scale + 0.5);
+    int r = 0;
+
+    for (size_t i = 0; s->is_scaled && r == 0 && i < p->n; i++) {
+        double scaled = (double)cprof_profile_value(p, 1, i) * s->scale;
+        r = cprof_profile_set_value(p, 1, i, (int64_t)(scaled + 0.5));
+    }
+    return r;
 }
 
 static int stop_once(struct cprof_session *s)
@@ -580,8 +587,12 @@ static int copy_locked(struct cprof_session *s, bool since_last,
     cprof_stacks_unref(stacks);
     if (r < 0)
         return r;
-    scale_weights(s, copy);
+    r = scale_weights(s, copy);
     set_span(copy, until);
+    if (r < 0) {
+        cprof_profile_unref(copy);
+        return r;
+    }
     if (since_last) {
         r = cprof_view_window(copy, s->cut_time, until + 1, &window, NULL);
         cprof_profile_unref(copy);
@@ -594,37 +605,57 @@ static int copy_locked(struct cprof_session *s, bool since_last,
     return r;
 }
 
+static int not_recording(struct cprof_error *err)
+{
+    return cprof_error_set(err, -EINVAL, "session: it is not recording");
+}
+
 int cprof_session_snapshot(struct cprof_session *s, bool since_last,
                            struct cprof_profile **ret, struct cprof_error *err)
 {
-    int r;
+    bool is_recording;
+    int r = 0;
 
-    if (!s->is_started || s->is_finished)
-        return cprof_error_set(err, -EINVAL, "session: it is not recording");
     pthread_mutex_lock(&s->lock);
-    r = copy_locked(s, since_last, ret);
+    is_recording = s->is_started && !s->is_finished;
+    if (is_recording)
+        r = copy_locked(s, since_last, ret);
     pthread_mutex_unlock(&s->lock);
+    if (!is_recording)
+        return not_recording(err);
     return r < 0 ? cprof_error_set(err, r, "session: %s", strerror(-r)) : 0;
+}
+
+static int finish_locked(struct cprof_session *s, struct cprof_profile **ret)
+{
+    int r = cprof_locator_name_all(&s->locator);
+
+    if (r == 0)
+        r = scale_weights(s, s->profile);
+    if (r < 0)
+        return r;
+    set_span(s->profile, s->profile->run.end_mono);
+    s->is_finished = true;
+    *ret = cprof_profile_ref(s->profile);
+    return 0;
 }
 
 int cprof_session_finish(struct cprof_session *s, struct cprof_profile **ret,
                          struct cprof_error *err)
 {
-    int r;
+    bool is_recording;
+    int r = cprof_session_stop(s, err);
 
-    if (!s->is_started || s->is_finished)
-        return cprof_error_set(err, -EINVAL, "session: it is not recording");
-    r = cprof_session_stop(s, err);
     if (r < 0)
         return r;
-    r = cprof_locator_name_all(&s->locator);
-    if (r < 0)
-        return cprof_error_set(err, r, "session: out of memory");
-    scale_weights(s, s->profile);
-    set_span(s->profile, s->profile->run.end_mono);
-    s->is_finished = true;
-    *ret = cprof_profile_ref(s->profile);
-    return 0;
+    pthread_mutex_lock(&s->lock);
+    is_recording = s->is_started && !s->is_finished;
+    if (is_recording)
+        r = finish_locked(s, ret);
+    pthread_mutex_unlock(&s->lock);
+    if (!is_recording)
+        return not_recording(err);
+    return r < 0 ? cprof_error_set(err, r, "session: out of memory") : 0;
 }
 
 void cprof_session_stats(struct cprof_session *s, struct cprof_session_stats *ret)

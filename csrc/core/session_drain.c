@@ -29,7 +29,7 @@ static int kernel_frames(struct cprof_session *s, const struct cprof_record *rec
         uint64_t ip = record->sample.chain[i];
         if (ip >= PERF_CONTEXT_MAX)
             is_kernel_part = ip == PERF_CONTEXT_KERNEL;
-        else if (is_kernel_part && *n < CPROF_UNWIND_MAX_FRAMES) {
+        else if (is_kernel_part && *n < CPROF_KERNEL_FRAMES_MAX) {
             r = cprof_locate_kernel(&s->locator, *n ? ip - 1 : ip, &s->frames[*n]);
             *n += r == 0;
         }
@@ -220,7 +220,7 @@ uint64_t cprof_session_mean_weight(const struct cprof_session *s)
     for (size_t i = 0; i < n; i++) {
         if (p->pid[i] < 0)
             continue;
-        weight += p->values[1][i];
+        weight += cprof_profile_value(p, 1, i);
         n_samples++;
     }
     return n_samples ? (uint64_t)weight / n_samples : s->period;

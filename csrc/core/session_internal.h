@@ -22,6 +22,8 @@
 #include "ring.h"
 #include "session.h"
 
+enum { CPROF_KERNEL_FRAMES_MAX = 1024 };
+
 struct cprof_session_ring {
     struct cprof_ring *ring;
     int cpu;
