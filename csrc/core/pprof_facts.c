@@ -35,7 +35,7 @@ enum { N_MARKS = sizeof(MARKS) / sizeof(MARKS[0]) };
 
 static const char PREFIX[] = "cprof.";
 
-/* Six decimals, with a point in every locale. */
+/* Up to six decimals, with a point in every locale. */
 static char *format_rate(const char *key, double rate)
 {
     uint64_t millionths;
@@ -47,7 +47,13 @@ static char *format_rate(const char *key, double rate)
     millionths = (uint64_t)llround(rate * 1e6);
     n = asprintf(&text, "%s%s: %" PRIu64 ".%06" PRIu64, PREFIX, key, millionths / 1000000,
                  millionths % 1000000);
-    return n < 0 ? NULL : text;
+    if (n < 0)
+        return NULL;
+    while (text[n - 1] == '0')
+        text[--n] = '\0';
+    if (text[n - 1] == '.')
+        text[n - 1] = '\0';
+    return text;
 }
 
 static char *format_count(const char *key, uint64_t n)
@@ -133,18 +139,21 @@ static bool parse_count(const char *text, uint64_t max, uint64_t *ret)
 
 static bool parse_rate(const char *text, double *ret)
 {
-    const char *point = strchr(text, '.');
-    char whole[16];
-    uint64_t units, millionths;
+    size_t whole_n = strcspn(text, "."), n = strlen(text);
+    size_t decimals = whole_n < n ? n - whole_n - 1 : 0;
+    char digits[24];
+    uint64_t number;
 
-    if (!point || point - text >= (int)sizeof(whole) || strlen(point + 1) != 6)
+    if (n >= sizeof(digits) || decimals > 6)
         return false;
-    memcpy(whole, text, (size_t)(point - text));
-    whole[point - text] = '\0';
-    if (!parse_count(whole, UINT64_MAX / 2, &units) ||
-        !parse_count(point + 1, UINT64_MAX / 2, &millionths))
+    memcpy(digits, text, whole_n); /* the digits without the point */
+    memcpy(digits + whole_n, text + n - decimals, decimals + 1);
+    if (!whole_n || (whole_n < n && !decimals) ||
+        !parse_count(digits, UINT64_MAX, &number))
         return false;
-    *ret = (double)units + (double)millionths / 1e6;
+    *ret = (double)number;
+    for (; decimals; decimals--)
+        *ret /= 10;
     return true;
 }
 

@@ -165,6 +165,35 @@ static void test_facts_of_the_recording_come_back(void)
     cprof_profile_unref(again);
 }
 
+static void check_rate(const char *comment, double rate)
+{
+    struct cprof_profile *p, *back;
+
+    CHECK_EQ(profile_new(&p), 0);
+    CHECK_EQ(cprof_profile_add_comment(p, comment), 0);
+    back = round_trip(p);
+    CHECK(back->run.rate_asked == rate);
+    CHECK_EQ(back->comments.n, rate == 0); /* what is no rate stays a comment */
+    cprof_profile_unref(p);
+    cprof_profile_unref(back);
+}
+
+static void test_rates_are_read_strictly(void)
+{
+    check_rate("cprof.rate_asked: 99", 99);
+    check_rate("cprof.rate_asked: 0.5", 0.5);
+    check_rate("cprof.rate_asked: 12345.25", 12345.25);
+    check_rate("cprof.rate_asked: 997.000000", 997);
+    check_rate("cprof.rate_asked: ", 0);
+    check_rate("cprof.rate_asked: .5", 0);
+    check_rate("cprof.rate_asked: 5.", 0);
+    check_rate("cprof.rate_asked: 1.2.3", 0);
+    check_rate("cprof.rate_asked: -1", 0);
+    check_rate("cprof.rate_asked: 1e3", 0);
+    check_rate("cprof.rate_asked: 99999999999999999999999", 0);
+    check_rate("cprof.rate_asked: 0.0000001", 0);
+}
+
 static void check_label(const Perftools__Profiles__Profile *m,
                         const Perftools__Profiles__Label *label, const char *key,
                         const char *value, int64_t number)
@@ -646,6 +675,7 @@ int main(void)
 {
     RUN(test_what_is_written_reads_back);
     RUN(test_facts_of_the_recording_come_back);
+    RUN(test_rates_are_read_strictly);
     RUN(test_the_file_keeps_the_rules_of_the_format);
     RUN(test_inlined_frames_are_innermost_first);
     RUN(test_equal_profiles_are_equal_bytes);
