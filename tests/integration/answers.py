@@ -37,7 +37,10 @@ def totals(profile: cprof.Profile, names: Iterable[str], column: str = "total") 
 def stacks(profile: cprof.Profile) -> Counter[Stack]:
     """Samples by stack, the outermost function first."""
     core = profile._core
-    counts = Counter(memoryview(core.column("stack")))
+    columns = profile.columns
+    counts: Counter[int] = Counter()
+    for number, samples in zip(columns["stack"], columns["samples"], strict=True):
+        counts[number] += samples
     result: Counter[Stack] = Counter()
     for number, count in counts.items():
         result[tuple(name for name, _ in reversed(core.stack(number)))] += count

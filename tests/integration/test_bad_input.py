@@ -234,7 +234,7 @@ def test_wrong_usage(cli, arguments, tmp_path):
 @pytest.fixture(scope="module")
 def good(tmp_path_factory, workload):
     """A profile's bytes: a real one, or one made by hand where perf events are refused."""
-    from conftest import perf_refusal
+    from permission import perf_refusal
 
     path = tmp_path_factory.mktemp("good") / "good.pb.gz"
     if perf_refusal():
@@ -381,7 +381,7 @@ def tiny_disk(tmp_path):
 @pytest.fixture(scope="module")
 def large(workload):
     """A profile too large for a tiny disk, in every format."""
-    from conftest import perf_refusal
+    from permission import perf_refusal
 
     if perf_refusal():
         pytest.skip(perf_refusal())

@@ -198,9 +198,7 @@ def test_no_follow_leaves_the_child_out(workload):
 def test_exec_of_one_program_after_another(workload, tmp_path):
     command = [str(workload("family.c")), "exec", "1.5"]
     profile = cprof.record(command, cwd=tmp_path)
-    found = {
-        row.module: row.total for row in profile.functions() if row.function == "stage_work"
-    }
+    found = {row.module: row.total for row in profile.functions() if row.function == "stage_work"}
     assert set(found) == {"stage-1", "stage-2", "stage-3"}
     for share in shares(found).values():
         assert share == pytest.approx(1 / 3, abs=0.04)
@@ -307,5 +305,3 @@ def test_rust_names(workload, mangling):
     assert grow / profile.totals["cpu"] == pytest.approx(0.5, abs=0.06)
     assert bloom / profile.totals["cpu"] == pytest.approx(0.5, abs=0.06)
     assert not [name for name in rows if name.startswith(("_R", "_ZN"))]
-
-

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -251,7 +252,7 @@ def test_windows_leave_nothing_out_and_count_nothing_twice(workload):
     assert len(windows) >= 5
     assert sum(w.samples for w in windows) == recorder.profile.samples
     assert sum(w.totals["cpu"] for w in windows) == recorder.profile.totals["cpu"]
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in pairwise(windows):
         assert before.span[1] <= after.span[0] + 1e-6
     total = sum(windows[1:], windows[0])
     assert totals(total, ["hot"]) == totals(recorder.profile, ["hot"])

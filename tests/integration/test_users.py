@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import PARANOID
+from permission import PARANOID
 
 pytestmark = pytest.mark.perf
 

@@ -1,0 +1,67 @@
+"""`go tool pprof` as the independent reader of our files: its numbers, in nanoseconds."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+_NUMBER = r"-?[\d.]+"
+
+
+class GoPprof:
+    """Runs the Go tool found at `go`; what it fetches stays in `folder`."""
+
+    def __init__(self, go: str, folder: Path) -> None:
+        self.go = go
+        self.folder = folder
+        self.env = os.environ | {
+            "GOMODCACHE": str(folder / "modules"),
+            "GOFLAGS": "-mod=mod -modcacherw",
+            "GOTOOLCHAIN": "local",
+            "PPROF_TMPDIR": str(folder),
+        }
+
+    def __call__(self, *options: str, check: bool = True) -> str:
+        """The output of `go tool pprof options...`."""
+        words = [self.go, "tool", "pprof", "-symbolize=none", *options]
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, env=self.env, timeout=120
+        )
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout
+
+    def raw_totals(self, path: Path) -> dict[str, int]:
+        """The sum of each sample type, from every sample of -raw."""
+        _, _, samples = self("-raw", str(path)).partition("Samples:\n")
+        header, _, body = samples.partition("Locations\n")[0].partition("\n")
+        names = [word.partition("/")[0] for word in header.split()]
+        sums = dict.fromkeys(names, 0)
+        for line in body.splitlines():
+            match = re.match(r"((?: +-?\d+)+):", line)
+            if match:
+                for name, value in zip(names, match[1].split(), strict=True):
+                    sums[name] += int(value)
+        return sums
+
+    def top(self, path: Path, sample_type: str, unit: str) -> "tuple[int, dict[str, list[int]]]":
+        """The total of -top, and (flat, cum) of each function."""
+        text = self(
+            "-top", f"-sample_index={sample_type}", f"-unit={unit}", "-nodecount=10000000",
+            "-nodefraction=0", "-edgefraction=0", str(path),
+        )  # fmt: skip
+        total = re.search(rf"of ({_NUMBER})\w* total", text)
+        assert total, text[:500]
+        rows: dict[str, list[int]] = {}
+        line = rf" *({_NUMBER})\w* +{_NUMBER}% +{_NUMBER}% +({_NUMBER})\w* +{_NUMBER}% +(.*)"
+        for found in re.finditer(rf"^{line}$", text, re.MULTILINE):
+            name = found[3].removesuffix(" (inline)").removesuffix(" (partial-inline)")
+            assert name not in rows, name
+            rows[name] = [int(float(found[1])), int(float(found[2]))]
+        return int(float(total[1])), rows
+
+    def traces_total(self, path: Path, sample_type: str, unit: str) -> int:
+        """The sum over all stacks that -traces prints."""
+        text = self("-traces", f"-sample_index={sample_type}", f"-unit={unit}", str(path))
+        _, *traces = re.split(r"^-+\+-+$", text, flags=re.MULTILINE)
+        values = (re.search(rf"^ *({_NUMBER})(?:ns|count|\b) +\S", t, re.MULTILINE) for t in traces)
+        return sum(int(float(v[1])) for v in values if v)
