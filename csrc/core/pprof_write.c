@@ -380,6 +380,24 @@ static void write_samples(struct writer *w)
     emit(w, &message);
 }
 
+/* The program's own mapping comes first, as readers expect; the others keep their order.
+ */
+static uint64_t mapping_id(const struct writer *w, uint32_t mapping)
+{
+    uint32_t first = w->p->run.main_mapping;
+
+    if (mapping == CPROF_NONE)
+        return 0;
+    return mapping == first ? 1 : mapping < first ? mapping + 2ull : mapping + 1ull;
+}
+
+static size_t mapping_at(const struct writer *w, size_t place)
+{
+    size_t first = w->p->run.main_mapping;
+
+    return !place ? first : place <= first ? place - 1 : place;
+}
+
 static Perftools__Profiles__Mapping *mapping_message(struct writer *w, size_t i)
 {
     const struct cprof_mapping *mapping = &w->s->mappings.data[i];
@@ -388,7 +406,7 @@ static Perftools__Profiles__Mapping *mapping_message(struct writer *w, size_t i)
     if (!to)
         return NULL;
     perftools__profiles__mapping__init(to);
-    to->id = i + 1;
+    to->id = mapping_id(w, (uint32_t)i);
     to->memory_start = mapping->start;
     to->memory_limit = mapping->limit;
     to->file_offset = mapping->offset;
@@ -408,7 +426,7 @@ static void write_mappings(struct writer *w)
 
     message.mapping = batch;
     for (size_t i = 0; i < w->s->mappings.n && !w->error; i++) {
-        batch[message.n_mapping++] = mapping_message(w, i);
+        batch[message.n_mapping++] = mapping_message(w, mapping_at(w, i));
         if (is_full(w, message.n_mapping)) {
             emit(w, &message);
             message.n_mapping = 0;
@@ -430,7 +448,7 @@ static Perftools__Profiles__Location *location_message(struct writer *w, size_t 
         return NULL;
     perftools__profiles__location__init(to);
     to->id = w->location_ids[i];
-    to->mapping_id = location->mapping == CPROF_NONE ? 0 : location->mapping + 1ull;
+    to->mapping_id = mapping_id(w, location->mapping);
     to->address = location->address;
     to->is_folded = location->is_folded;
     for (size_t k = 0; k < n; k++) {

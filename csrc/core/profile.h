@@ -41,6 +41,7 @@ struct cprof_run {
     uint32_t stack_bytes;          /* bytes of stack copied a sample, 0 = none */
     bool is_kernel_excluded; /* kernel samples and frames were not allowed or asked */
     bool has_times;          /* rows carry times (recorded, not imported) */
+    uint32_t main_mapping;   /* number of the program's own mapping */
     uint32_t event;          /* string: what really sampled, "task-clock" */
     uint32_t period_type, period_unit; /* strings */
     uint32_t unwinder;                 /* string: "libunwind", "fp", "" */

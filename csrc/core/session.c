@@ -79,6 +79,14 @@ static int add_target(struct cprof_session *s, pid_t pid, struct cprof_error *er
     return 0;
 }
 
+static bool is_target(const struct cprof_session *s, pid_t pid)
+{
+    for (size_t i = 0; i < s->targets.n; i++)
+        if (s->targets.data[i].pid == pid)
+            return true;
+    return false;
+}
+
 static int add_targets(struct cprof_session *s,
                        const struct cprof_session_options *options,
                        struct cprof_error *err)
@@ -90,7 +98,8 @@ static int add_targets(struct cprof_session *s,
         if (!options->n_pids)
             return cprof_error_set(err, -EINVAL, "session: no process given");
         for (size_t i = 0; r == 0 && i < options->n_pids; i++)
-            r = add_target(s, options->pids[i], err);
+            if (!is_target(s, options->pids[i])) /* twice in the list is not twice */
+                r = add_target(s, options->pids[i], err);
         snprintf(name, sizeof(name), "pid %d", options->pids[0]);
         s->name = strdup(name);
     } else {
@@ -217,7 +226,7 @@ int cprof_session_create(const struct cprof_session_options *options,
     s->wake_fd = s->done_fd = -1;
     s->child.go_fd = s->child.failure_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_mutex_init(&s->stop_lock, NULL);
+    pthread_mutex_init(&s->turn_lock, NULL);
     r = fill(s, options, err);
     if (r < 0) {
         cprof_session_destroy(s);
@@ -229,7 +238,7 @@ int cprof_session_create(const struct cprof_session_options *options,
 
 static void restore_file_limit(struct cprof_session *s)
 {
-    if (s->files.rlim_max)
+    if (s->has_raised_files)
         setrlimit(RLIMIT_NOFILE, &s->files);
 }
 
@@ -261,7 +270,8 @@ void cprof_session_destroy(struct cprof_session *s)
         close(s->done_fd);
     restore_file_limit(s);
     pthread_mutex_destroy(&s->lock);
-    pthread_mutex_destroy(&s->stop_lock);
+    pthread_mutex_destroy(&s->turn_lock);
+    free(s->polled);
     free(s->chain);
     free(s->frames);
     free(s->name);
@@ -270,14 +280,15 @@ void cprof_session_destroy(struct cprof_session *s)
 
 /* ---- the drain thread ---- */
 
+/* Under the lock: nobody may signal the child between its end and our knowing of it. */
 static void reap_child(struct cprof_session *s)
 {
     int status;
 
-    if (s->child_pid && !atomic_load(&s->child_ended) &&
+    if (s->child_pid && !s->child_ended &&
         waitpid(s->child_pid, &status, WNOHANG) == s->child_pid) {
-        atomic_store(&s->child_status, status);
-        atomic_store(&s->child_ended, true);
+        s->child_status = status;
+        s->child_ended = true;
         s->child.pid = 0;
     }
 }
@@ -349,26 +360,20 @@ static void look_at(struct cprof_session *s, const struct pollfd *fds)
 static void *drain_thread(void *arg)
 {
     struct cprof_session *s = arg;
-    size_t n_max = 1 + s->targets.n + s->rings.n;
-    struct pollfd *fds = calloc(n_max, sizeof(*fds));
+    int n_ready;
 
     for (size_t i = 0; i < s->rings.n; i++) { /* begin at the ring's own event */
         s->rings.data[i].poll_index = (size_t)-1;
         next_polled(s, &s->rings.data[i]);
     }
     while (!atomic_load(&s->stop_asked)) {
-        if (fds) {
-            size_t n = fill_poll(s, fds);
-            if (poll(fds, n, POLL_MS) > 0)
-                look_at(s, fds);
-        } else {
-            usleep(POLL_MS * 1000 / 4);
-        }
+        n_ready = poll(s->polled, fill_poll(s, s->polled), POLL_MS);
         pthread_mutex_lock(&s->lock);
+        if (n_ready > 0)
+            look_at(s, s->polled);
         cprof_session_drain(s, cprof_session_now() - SETTLE_NS);
         pthread_mutex_unlock(&s->lock);
     }
-    free(fds);
     return NULL;
 }
 
@@ -377,6 +382,10 @@ static int start_thread(struct cprof_session *s)
     sigset_t all, before;
     int r;
 
+    free(s->polled); /* of a start that failed */
+    s->polled = calloc(1 + s->targets.n + s->rings.n, sizeof(*s->polled));
+    if (!s->polled)
+        return -ENOMEM;
     sigfillset(&all); /* signals are for the program that uses us */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     r = pthread_create(&s->thread, NULL, drain_thread, s);
@@ -420,29 +429,49 @@ static int read_attached(struct cprof_session *s)
     return cprof_session_note_exe(s, s->targets.data[0].pid, exe);
 }
 
-int cprof_session_start(struct cprof_session *s, struct cprof_error *err)
+static int start_attached(struct cprof_session *s)
 {
-    int r = 0;
+    int r = cprof_counter_enable(&s->tracker);
 
-    if (s->is_started)
-        return cprof_error_set(err, -EALREADY, "session: it was started before");
+    if (r == 0)
+        r = cprof_counter_enable(&s->sampler);
+    return r < 0 ? r : read_attached(s);
+}
+
+static int start_once(struct cprof_session *s, struct cprof_error *err)
+{
+    int r;
+
     s->profile->run.start_mono = s->cut_time = cprof_session_now();
     s->profile->run.start_unix = unix_now();
-    s->is_started = true;
     if (s->is_attached) {
-        r = cprof_counter_enable(&s->tracker);
-        if (r == 0)
-            r = cprof_counter_enable(&s->sampler);
-        if (r == 0)
-            r = read_attached(s);
+        r = start_attached(s);
     } else {
         r = cprof_child_go(&s->child, s->name, err);
+        s->child_pid = s->child.pid; /* none any more when it could not be run */
         if (r < 0)
             return r;
     }
     if (r == 0)
         r = start_thread(s);
     return r < 0 ? cprof_error_set(err, r, "session: cannot start: %s", strerror(-r)) : 0;
+}
+
+int cprof_session_start(struct cprof_session *s, struct cprof_error *err)
+{
+    int r;
+
+    pthread_mutex_lock(&s->turn_lock);
+    if (s->is_started) {
+        r = cprof_error_set(err, -EALREADY, "session: it was started before");
+    } else {
+        r = start_once(s, err);
+        pthread_mutex_lock(&s->lock);
+        s->is_started = r == 0;
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->turn_lock);
+    return r;
 }
 
 /* What the kernel counted: CPU time, losses; and for hardware events sampled as CPU time,
@@ -518,8 +547,8 @@ static int stop_once(struct cprof_session *s)
     read_counts(s);
     if (r == 0)
         r = settle_lost(s);
-    pthread_mutex_unlock(&s->lock);
     reap_child(s);
+    pthread_mutex_unlock(&s->lock);
     make_readable(s->done_fd); /* who waits need not wait longer */
     return r;
 }
@@ -528,10 +557,10 @@ int cprof_session_stop(struct cprof_session *s, struct cprof_error *err)
 {
     int r = 0;
 
-    pthread_mutex_lock(&s->stop_lock);
+    pthread_mutex_lock(&s->turn_lock);
     if (s->is_started && !s->is_stopped)
         r = stop_once(s);
-    pthread_mutex_unlock(&s->stop_lock);
+    pthread_mutex_unlock(&s->turn_lock);
     return r < 0 ? cprof_error_set(err, r, "session: out of memory") : 0;
 }
 
@@ -688,14 +717,23 @@ pid_t cprof_session_child(const struct cprof_session *s)
 
 bool cprof_session_child_status(struct cprof_session *s, int *status)
 {
+    bool has_ended;
+
+    pthread_mutex_lock(&s->lock);
     reap_child(s);
-    *status = atomic_load(&s->child_status);
-    return atomic_load(&s->child_ended);
+    *status = s->child_status;
+    has_ended = s->child_ended;
+    pthread_mutex_unlock(&s->lock);
+    return has_ended;
 }
 
 int cprof_session_kill_child(struct cprof_session *s, int signal)
 {
-    if (!s->child_pid || atomic_load(&s->child_ended))
-        return -ESRCH;
-    return kill(s->child_pid, signal) < 0 ? -errno : 0;
+    int r = -ESRCH;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->child_pid && !s->child_ended)
+        r = kill(s->child_pid, signal) < 0 ? -errno : 0;
+    pthread_mutex_unlock(&s->lock);
+    return r;
 }

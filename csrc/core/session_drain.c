@@ -179,34 +179,44 @@ static int take_sample(struct cprof_session *s, const struct cprof_record *recor
     return r;
 }
 
-/* The first file that a child maps after its exec is its program: it becomes the
- * profile's first mapping. */
+static int make_main(struct cprof_session *s, struct cprof_maps_entry *entry)
+{
+    int r = cprof_locate_mapping(&s->locator, entry);
+
+    if (r == 0)
+        s->profile->run.main_mapping = entry->mapping;
+    return r;
+}
+
+/* The first file that a child maps after an exec is its program. A wrapper (env, sh -c)
+ * execs again: the last one counts. */
 static int note_main_binary(struct cprof_session *s, const struct cprof_record *record)
 {
-    struct cprof_process *process;
+    struct cprof_process *process = cprof_processes_find(&s->processes, record->pid);
     struct cprof_maps_entry *entry;
 
-    if (s->is_attached || s->locator.mappings.n || record->pid != s->child_pid)
+    if (!s->awaits_main || record->pid != s->child_pid || !process)
         return 0;
-    process = cprof_processes_find(&s->processes, record->pid);
-    entry = process ? (struct cprof_maps_entry *)cprof_maps_find(&process->maps,
-                                                                 record->mmap.start)
-                    : NULL;
-    return entry && entry->dso->kind == CPROF_DSO_FILE
-               ? cprof_locate_mapping(&s->locator, entry)
-               : 0;
+    entry =
+        (struct cprof_maps_entry *)cprof_maps_find(&process->maps, record->mmap.start);
+    if (!entry || entry->dso->kind != CPROF_DSO_FILE)
+        return 0;
+    s->awaits_main = false;
+    return make_main(s, entry);
 }
 
 int cprof_session_note_exe(struct cprof_session *s, pid_t pid, const char *exe)
 {
     struct cprof_process *process = cprof_processes_find(&s->processes, pid);
-    size_t n = strcspn(exe, " ");
+    size_t n = strlen(exe), n_suffix = strlen(" (deleted)");
 
+    if (n > n_suffix && !strcmp(exe + n - n_suffix, " (deleted)"))
+        n -= n_suffix;
     for (size_t i = 0; process && i < process->maps.entries.n; i++) {
         struct cprof_maps_entry *entry = &process->maps.entries.data[i];
         const char *path = entry->dso->path;
         if (!strcmp(path, exe) || (!strncmp(path, exe, n) && !path[n]))
-            return cprof_locate_mapping(&s->locator, entry);
+            return make_main(s, entry);
     }
     return 0;
 }
@@ -276,6 +286,8 @@ static int take_record(struct cprof_session *s, const struct cprof_record *recor
         r = cprof_processes_mmap(ps, record->pid, &record->mmap, record->time);
         return r < 0 ? r : note_main_binary(s, record);
     case PERF_RECORD_COMM:
+        s->awaits_main |=
+            record->pid == s->child_pid && record->misc & PERF_RECORD_MISC_COMM_EXEC;
         return cprof_processes_comm(ps, record->pid, record->tid, record->comm.name,
                                     record->misc & PERF_RECORD_MISC_COMM_EXEC);
     case PERF_RECORD_FORK:
@@ -305,9 +317,15 @@ static bool advance(struct cprof_session *s, struct cprof_session_ring *ring)
 
     while ((r = cprof_ring_next(ring->ring, &bytes)) == 1) {
         if (cprof_record_decode(bytes, bytes->size, s->sampler.attr.sample_type,
-                                &ring->head) == 0)
-            return ring->has_head = true;
-        s->profile->run.n_records_bad++;
+                                &ring->head) < 0) {
+            s->profile->run.n_records_bad++;
+            continue;
+        }
+        /* Written later than it should have been: it counts in the window that is open,
+         * so that windows add up. */
+        if (ring->head.time < s->cut_time)
+            ring->head.time = s->cut_time;
+        return ring->has_head = true;
     }
     s->profile->run.n_records_bad += r < 0;
     return ring->has_head = false;

@@ -59,6 +59,7 @@ struct cprof_session {
     CPROF_VEC(struct cprof_session_target) targets;
     pid_t refused;       /* whose events could not be opened */
     struct rlimit files; /* before we raised it */
+    bool has_raised_files;
     struct cprof_counter tracker, sampler;
     CPROF_VEC(struct cprof_session_ring) rings;
     struct cprof_child child;
@@ -67,17 +68,19 @@ struct cprof_session {
     int wake_fd, done_fd; /* eventfds: make the thread look up; all targets have ended */
     pthread_t thread;
     bool has_thread;
-    atomic_bool stop_asked, is_done, child_ended;
-    atomic_int child_status;
+    atomic_bool stop_asked, is_done;
 
-    pthread_mutex_t stop_lock; /* one stop at a time; held before `lock` */
+    pthread_mutex_t turn_lock; /* one start or stop at a time; held before `lock` */
+    struct pollfd *polled;     /* the thread's */
 
     pthread_mutex_t lock;
-    bool is_started, is_stopped, is_finished;
+    bool is_started, is_stopped, is_finished, child_ended;
+    int child_status;
     struct cprof_stacks *stacks;
     struct cprof_profile *profile;
     struct cprof_processes processes;
     struct cprof_locator locator;
+    bool awaits_main; /* the child has begun an exec: its program is mapped next */
     CPROF_VEC(struct cprof_session_jitter) jitters; /* parallel to sampler.fds */
     uint64_t random;
     CPROF_VEC(struct cprof_session_lost) lost;

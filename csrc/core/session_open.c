@@ -352,7 +352,7 @@ static int set_rate(struct cprof_session *s, const struct cprof_session_options 
     if (s->event->is_clock) {
         if (s->period)
             s->freq = 1e9 / (double)s->period;
-        else
+        else if (s->freq >= 1e-3) /* refused below */
             s->period = (uint64_t)(1e9 / s->freq);
     }
     if (s->freq > (double)most) {
@@ -365,8 +365,9 @@ static int set_rate(struct cprof_session *s, const struct cprof_session_options 
                             "a lower freq, or sysctl kernel.perf_event_max_sample_rate");
         return -EINVAL;
     }
-    if (s->freq && s->freq < 1 && !s->event->is_clock)
-        return cprof_error_set(err, -EINVAL, "session: freq must be at least 1");
+    if (options->freq && s->freq < (s->event->is_clock ? 1e-3 : 1))
+        return cprof_error_set(err, -EINVAL, "session: freq must be at least %g",
+                               s->event->is_clock ? 1e-3 : 1.);
     return 0;
 }
 
@@ -375,11 +376,10 @@ static void raise_file_limit(struct cprof_session *s)
 {
     struct rlimit all;
 
-    getrlimit(RLIMIT_NOFILE, &s->files);
     all = s->files;
     all.rlim_cur = all.rlim_max;
-    if (all.rlim_cur != s->files.rlim_cur)
-        setrlimit(RLIMIT_NOFILE, &all);
+    s->has_raised_files =
+        all.rlim_cur != s->files.rlim_cur && setrlimit(RLIMIT_NOFILE, &all) == 0;
 }
 
 int cprof_session_open(struct cprof_session *s,

@@ -503,11 +503,10 @@ static int merger_init(struct merger *m, const struct cprof_profile *first)
 static int merge_one(struct merger *m, const struct cprof_profile *from)
 {
     struct translation t;
-    uint32_t main_binary;
     int r = translation_init(&t, from);
 
     if (r >= 0 && from->stacks->mappings.n && !m->stacks->mappings.n)
-        r = merge_mapping(m, &t, 0, &main_binary); /* stays the first */
+        r = merge_mapping(m, &t, from->run.main_mapping, &m->to->run.main_mapping);
     if (r >= 0)
         r = merge_nodes(m, &t);
     if (r >= 0)
