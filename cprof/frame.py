@@ -5,6 +5,7 @@ function and stack, not once for each sample.
 """
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from cprof import _core
 from cprof.errors import MissingPackage
@@ -37,8 +38,8 @@ def dataframe(core: _core.Profile, run: "dict[str, Any]") -> "pandas.DataFrame":
         new_codes = np.array([categories[name] for name in names], dtype=np.int32)
         return pd.Categorical.from_codes(new_codes[codes], categories=list(categories))
 
-    threads, functions = core.threads, core.functions_table
-    leaves = np.asarray(memoryview(core.leaf_functions()))
+    threads, frames = core.threads, cache(core.stack)
+    stacks = array("stack")
     columns = {
         "time": _seconds(array("time"), run),
         "pid": array("pid"),
@@ -46,9 +47,9 @@ def dataframe(core: _core.Profile, run: "dict[str, Any]") -> "pandas.DataFrame":
         "cpu_id": array("cpu_id"),
         "thread": named(array("thread"), lambda i: threads[i][2]),
         "comm": named(array("thread"), lambda i: threads[i][3]),
-        "function": named(leaves, lambda i: functions[i][0] if i < len(functions) else ""),
-        "module": named(leaves, lambda i: functions[i][4] if i < len(functions) else ""),
-        "stack": named(array("stack"), lambda i: folded(core.stack(i))),
+        "function": named(stacks, lambda i: frames(i)[0][0]),
+        "module": named(stacks, lambda i: frames(i)[0][1]),
+        "stack": named(stacks, lambda i: folded(frames(i))),
     }
     for name, (plain, _) in zip(value_columns(core), core.sample_types, strict=True):
         columns[name if name not in columns else f"{plain} value"] = array(name)
