@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,7 +49,8 @@ int cprof_child_create(struct cprof_child *child, const char *const *argv,
     int go[2], failure[2];
     pid_t pid;
 
-    if (pipe2(go, O_CLOEXEC) < 0)
+    /* a socket: writing to a child that was killed must not raise SIGPIPE */
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go) < 0)
         return cprof_error_set(err, -errno, "child: cannot make a pipe: %s",
                                strerror(errno));
     if (pipe2(failure, O_CLOEXEC) < 0) {
@@ -84,12 +86,19 @@ static void close_pipes(struct cprof_child *child)
     child->go_fd = child->failure_fd = -1;
 }
 
+static void reap(struct cprof_child *child)
+{
+    while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    child->pid = 0;
+}
+
 int cprof_child_go(struct cprof_child *child, const char *name, struct cprof_error *err)
 {
     int code = 0;
     ssize_t n;
 
-    if (write(child->go_fd, "", 1) != 1)
+    if (send(child->go_fd, "", 1, MSG_NOSIGNAL) != 1)
         return cprof_error_set(err, -EPIPE, "child: %s ended before it started", name);
     do
         n = read(child->failure_fd, &code, sizeof(code));
@@ -97,8 +106,7 @@ int cprof_child_go(struct cprof_child *child, const char *name, struct cprof_err
     close_pipes(child);
     if (n != sizeof(code))
         return 0;
-    waitpid(child->pid, NULL, 0);
-    child->pid = 0;
+    reap(child);
     return cprof_error_set(err, -code, "child: cannot run %s: %s", name, strerror(code));
 }
 
@@ -107,8 +115,8 @@ void cprof_child_deinit(struct cprof_child *child)
     bool was_waiting = child->pid > 0 && child->go_fd >= 0;
 
     close_pipes(child);
-    if (was_waiting) {
-        waitpid(child->pid, NULL, 0);
-        child->pid = 0;
-    }
+    if (!was_waiting)
+        return;
+    kill(child->pid, SIGKILL); /* another child that waits may hold our end of its pipe */
+    reap(child);
 }

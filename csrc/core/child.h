@@ -10,7 +10,7 @@
 
 struct cprof_child {
     pid_t pid;      /* 0: none */
-    int go_fd;      /* writing one byte lets it exec; closing makes it exit */
+    int go_fd;      /* one byte sent lets it exec; closing makes it exit */
     int failure_fd; /* tells the errno of an exec that failed; end of file: it worked */
 };
 
