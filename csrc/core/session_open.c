@@ -77,10 +77,10 @@ static size_t locked_budget(const struct cprof_session *s)
 static size_t ring_bytes(const struct cprof_session *s, size_t asked)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), size = RING_MIN;
-    size_t budget = locked_budget(s); /* the ring's head page counts as well */
+    size_t budget = locked_budget(s);       /* the ring's head page counts as well */
+    double rate = s->freq ? s->freq : 1000; /* unknown where every so many count */
     /* room for an eighth of a second of a busy CPU */
-    double bytes =
-        asked ? (double)asked : s->freq * (s->stack_bytes + RECORD_OVERHEAD) / 8;
+    double bytes = asked ? (double)asked : rate * (s->stack_bytes + RECORD_OVERHEAD) / 8;
 
     if (!asked && bytes < 512 << 10)
         bytes = 512 << 10;
