@@ -34,9 +34,19 @@ void cprof_processes_deinit(struct cprof_processes *ps)
 struct cprof_process *cprof_processes_find(const struct cprof_processes *ps, pid_t pid)
 {
     uint32_t i = cprof_map_get(&ps->by_pid, (uint64_t)pid);
-    struct cprof_process *process = i == CPROF_MAP_NONE ? NULL : ps->all.data[i];
 
-    return process && process->pid == pid ? process : NULL; /* slots are used again */
+    return i == CPROF_MAP_NONE ? NULL : ps->all.data[i];
+}
+
+/* Forget a process; there is room for its slot (process_create). */
+static void process_drop(struct cprof_processes *ps, struct cprof_process *process)
+{
+    uint32_t i = cprof_map_get(&ps->by_pid, (uint64_t)process->pid);
+
+    cprof_map_remove(&ps->by_pid, (uint64_t)process->pid);
+    ps->all.data[i] = NULL;
+    ps->free_processes.data[ps->free_processes.n++] = i;
+    process_destroy(ps, process);
 }
 
 static int process_create(struct cprof_processes *ps, pid_t pid,
@@ -142,21 +152,45 @@ int cprof_process_read_maps(struct cprof_processes *ps, struct cprof_process *pr
 static struct cprof_task *task_find(const struct cprof_processes *ps, pid_t tid)
 {
     uint32_t i = cprof_map_get(&ps->by_tid, (uint64_t)tid);
-    struct cprof_task *task = i == CPROF_MAP_NONE ? NULL : &ps->tasks.data[i];
 
-    return task && task->tid == tid ? task : NULL;
+    return i == CPROF_MAP_NONE ? NULL : &ps->tasks.data[i];
+}
+
+/* Forget a task; there is room for its slot (task_create). */
+static void task_drop(struct cprof_processes *ps, struct cprof_task *task)
+{
+    struct cprof_process *process = cprof_processes_find(ps, task->pid);
+
+    if (process && process->n_threads)
+        process->n_threads--;
+    cprof_map_remove(&ps->by_tid, (uint64_t)task->tid);
+    task->pid = task->tid = -1;
+    ps->free_tasks.data[ps->free_tasks.n++] = (uint32_t)(task - ps->tasks.data);
+}
+
+/* Forget the tasks of a process, but `kept`. */
+static void drop_tasks(struct cprof_processes *ps, pid_t pid, pid_t kept)
+{
+    for (size_t i = 0; i < ps->tasks.n; i++)
+        if (ps->tasks.data[i].pid == pid && ps->tasks.data[i].tid != kept)
+            task_drop(ps, &ps->tasks.data[i]);
 }
 
 static int task_create(struct cprof_processes *ps, pid_t pid, pid_t tid,
                        struct cprof_task **ret)
 {
-    bool is_reused = ps->free_tasks.n > 0;
+    struct cprof_task *old = task_find(ps, tid);
     struct cprof_process *process;
+    bool is_reused;
     uint32_t i;
-    int r = cprof_processes_get(ps, pid, &process);
+    int r;
 
+    if (old) /* nobody told of its end */
+        cprof_processes_exit(ps, old->pid, tid, NULL, NULL);
+    r = cprof_processes_get(ps, pid, &process);
     if (r < 0)
         return r;
+    is_reused = ps->free_tasks.n > 0;
     if (cprof_vec_reserve(&ps->tasks, 1) < 0 ||
         cprof_vec_reserve(&ps->free_tasks, ps->tasks.n + 1) < 0)
         return -ENOMEM;
@@ -206,10 +240,16 @@ int cprof_processes_fork(struct cprof_processes *ps, pid_t pid, pid_t tid,
     struct cprof_process *parent = NULL, *child;
     struct cprof_task *task, *parent_task;
     uint32_t name = 0;
-    int r;
+    int r = 0;
 
+    if (pid < 0 || tid < 0 || parent_pid < 0)
+        return 0;
     if (pid != parent_pid) { /* a new process: a copy of its parent's space */
-        cprof_processes_exit(ps, pid, pid, NULL, NULL); /* of a reused number */
+        child = cprof_processes_find(ps, pid);
+        if (child) { /* had the number before; nobody told of its end */
+            drop_tasks(ps, pid, -1);
+            process_drop(ps, child);
+        }
         r = cprof_processes_get(ps, parent_pid, &parent);
         if (r == 0)
             r = process_create(ps, pid, &child);
@@ -222,12 +262,14 @@ int cprof_processes_fork(struct cprof_processes *ps, pid_t pid, pid_t tid,
     parent_task = task_find(ps, parent_tid);
     if (parent_task)
         name = parent_task->name;
-    r = task_find(ps, tid) ? 0 : task_create(ps, pid, tid, &task);
-    if (r == 0 && (task = task_find(ps, tid))) {
-        task->name = name;
-        task->thread = CPROF_NONE;
-    }
-    return r;
+    task = task_find(ps, tid);
+    if (!task || task->pid != pid)
+        r = task_create(ps, pid, tid, &task);
+    if (r < 0)
+        return r;
+    task->name = name;
+    task->thread = CPROF_NONE;
+    return 0;
 }
 
 int cprof_processes_comm(struct cprof_processes *ps, pid_t pid, pid_t tid,
@@ -235,8 +277,11 @@ int cprof_processes_comm(struct cprof_processes *ps, pid_t pid, pid_t tid,
 {
     struct cprof_process *process;
     struct cprof_task *task;
-    int r = cprof_processes_task(ps, pid, tid, name, &task);
+    int r;
 
+    if (pid < 0 || tid < 0)
+        return 0;
+    r = cprof_processes_task(ps, pid, tid, name, &task);
     if (r == 0)
         r = cprof_processes_get(ps, pid, &process);
     if (r < 0)
@@ -244,6 +289,7 @@ int cprof_processes_comm(struct cprof_processes *ps, pid_t pid, pid_t tid,
     if (tid == pid)
         process->comm = task->name;
     if (is_exec) {
+        drop_tasks(ps, pid, tid); /* one of them became this one and has not ended */
         process->maps.entries.n = 0;
         process->maps_read = 0;
         process->serial = ++ps->next_serial;
@@ -259,8 +305,11 @@ int cprof_processes_mmap(struct cprof_processes *ps, pid_t pid,
                          const struct cprof_mmap *mmap, uint64_t time)
 {
     struct cprof_process *process;
-    int r = cprof_processes_get(ps, pid, &process);
+    int r;
 
+    if (pid < 0)
+        return 0;
+    r = cprof_processes_get(ps, pid, &process);
     if (r < 0 || time < process->maps_read)
         return r;
     return insert(ps, process, mmap);
@@ -272,22 +321,14 @@ void cprof_processes_exit(struct cprof_processes *ps, pid_t pid, pid_t tid,
 {
     struct cprof_process *process = cprof_processes_find(ps, pid);
     struct cprof_task *task = task_find(ps, tid);
-    uint32_t i;
 
-    if (task && task->pid == pid) {
-        task->tid = -1;
-        ps->free_tasks.data[ps->free_tasks.n++] = (uint32_t)(task - ps->tasks.data);
-        if (process && process->n_threads)
-            process->n_threads--;
-    }
+    if (task && task->pid == pid)
+        task_drop(ps, task);
     if (!process || process->n_threads)
         return;
     if (before)
         before(arg, process);
-    i = cprof_map_get(&ps->by_pid, (uint64_t)pid);
-    ps->all.data[i] = NULL;
-    ps->free_processes.data[ps->free_processes.n++] = i;
-    process_destroy(ps, process);
+    process_drop(ps, process);
 }
 
 int cprof_processes_thread(struct cprof_processes *ps, pid_t pid, pid_t tid,

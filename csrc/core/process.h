@@ -53,7 +53,8 @@ struct cprof_process *cprof_processes_find(const struct cprof_processes *ps, pid
 int cprof_processes_task(struct cprof_processes *ps, pid_t pid, pid_t tid,
                          const char *name, struct cprof_task **ret);
 
-/* What records say. Each returns 0 or -ENOMEM. */
+/* What records say. Each returns 0 or -ENOMEM. Numbers below 0 (of tasks that the kernel
+ * has reaped already) say nothing. */
 int cprof_processes_fork(struct cprof_processes *ps, pid_t pid, pid_t tid,
                          pid_t parent_pid, pid_t parent_tid);
 int cprof_processes_comm(struct cprof_processes *ps, pid_t pid, pid_t tid,
