@@ -75,7 +75,7 @@ BEFORE_MAIN = ("_start", "__libc_start_main", "__libc_start_call_main", "__libc_
 CALL_TREE = re.compile(
     r"main( rec){0,8}$"
     r"|main( rec){9}( top( mid1( leaf1| leaf2)?| mid2( leaf3| leaf4)?)?)?$"
-    r"|main( thread_ns)?( clock_ns)?( \S*clock_gettime\S*)?$"
+    r"|main( thread_ns)?( clock_ns)?( \S*clock_gettime)*$"
 )
 KERNEL_ENTRY = re.compile(r"entry_|asm_|irqentry_|exc_|common_interrupt|sysvec_|ret_from_|syscall_")
 
@@ -118,14 +118,15 @@ def test_call_tree(workload, cc, flags, request):
 
 
 def test_frame_pointers_give_the_same_tree_where_there_are_some(workload):
-    """The chain is wrong in a prologue: that is what it is, and why it is not the default."""
+    """The chain is wrong in a prologue, and ends where the C library has no frame pointers:
+    that is what it is, and why it is not the default."""
     flags = ("-O0", "-fno-omit-frame-pointer")
     program = workload.build("calltree.c", *flags, name="calltree-fp")
     profile = cprof.record([str(program), "1"], freq=4000, unwind="fp")
     counts = Counter({s: n for s, n in stacks(profile).items() if "main" in s})
-    assert part(counts, fits_call_tree) >= 0.60
+    assert counts.total() >= 0.9 * profile.samples
+    assert part(counts, lambda s: fits_call_tree(s[s.index("main") :])) >= 0.60
     assert profile.quality["unwound"] == {"fp": profile.samples}
-    assert profile.quality["stack_bytes"] == 0
 
 
 def test_signal_handler_on_an_alternate_stack(workload, tmp_path):

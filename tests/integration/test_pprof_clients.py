@@ -133,8 +133,7 @@ def samples(pprof, tmp_path_factory) -> Path:
     return Path(json.loads(done.stdout)["Dir"])
 
 
-SAMPLES = ("profile/testdata", "internal/driver/testdata", "internal/proftest/testdata",
-           "internal/report/testdata")  # fmt: skip
+SAMPLES = ("profile/testdata", "internal/proftest/testdata", "internal/report/testdata")
 KINDS = (".cpu", ".heap", ".contention", ".growth", ".thread", ".all", ".none")
 
 
