@@ -36,6 +36,7 @@ struct context {
     const struct cprof_unwind_input *in;
     uint64_t regs[CPROF_N_REGS]; /* where the walk began: the sample's, or a guess's */
     const struct cprof_maps_entry *last; /* file of the last look-up */
+    uint32_t n_reads;                    /* of memory, so far */
     bool is_guess;                       /* the last step had no table to go by */
     enum cprof_end trouble; /* why memory was refused, ROOT when it was not */
 };
@@ -109,6 +110,10 @@ static bool read_file(struct context *c, uint64_t address, unw_word_t *ret)
     return true;
 }
 
+/* A rule can be a program with a loop, and libunwind runs it to its end: each operation
+ * is read through us. Deep stacks with a cold cache need some hundred reads a frame. */
+enum { READS_MAX = 1 << 22 };
+
 /* Where a stack can go on above its copied bytes; further up it is another stack. */
 enum { STACK_REACH = 64 << 20 };
 
@@ -121,6 +126,10 @@ static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value
     (void)as;
     if (is_write)
         return -UNW_EINVAL;
+    if (++c->n_reads > READS_MAX) {
+        c->trouble = CPROF_END_BAD_MEMORY;
+        return -UNW_EINVAL;
+    }
     if (c->in->stack_n >= 8 && at <= c->in->stack_n - 8) {
         memcpy(value, c->in->stack + at, 8);
         return 0;
