@@ -100,52 +100,67 @@ int cprof_processes_get(struct cprof_processes *ps, pid_t pid, struct cprof_proc
     return 0;
 }
 
-static int insert(struct cprof_processes *ps, struct cprof_process *process,
+/* What is remembered of the space's addresses may be wrong from now on. */
+static void forget_addresses(struct cprof_processes *ps, struct cprof_process *process)
+{
+    process->serial = ++ps->next_serial;
+    if (process->has_space)
+        ps->unwind->flush(process->space);
+}
+
+/* 1 when it took another mapping's place, 0, or -ENOMEM. */
+static int insert(struct cprof_processes *ps, pid_t pid, struct cprof_maps *maps,
                   const struct cprof_mmap *mmap)
 {
     struct cprof_maps_entry entry;
     struct cprof_dso *dso;
-    int r = cprof_dsos_get(&ps->dsos, process->pid, mmap, &dso);
+    int r = cprof_dsos_get(&ps->dsos, pid, mmap, &dso);
 
     if (r < 0)
         return r;
     entry = cprof_maps_entry_of(mmap, dso);
-    r = cprof_maps_insert(&process->maps, &entry);
-    if (r == 1) { /* code was replaced: what is remembered of addresses may be wrong */
-        process->serial = ++ps->next_serial;
-        if (process->has_space)
-            ps->unwind->flush(process->space);
-    }
-    return r == -ENOMEM ? r : 0;
+    r = cprof_maps_insert(maps, &entry);
+    return r < 0 && r != -ENOMEM ? 0 : r;
+}
+
+static int parse_maps(struct cprof_processes *ps, pid_t pid, char *text,
+                      struct cprof_maps *maps)
+{
+    enum { PROTECTION_EXEC = 4 };
+    struct cprof_mmap mmap;
+    char *line;
+    int r = 0;
+
+    while (r >= 0 && (line = strsep(&text, "\n")))
+        if (cprof_proc_parse_map(line, &mmap) && mmap.protection & PROTECTION_EXEC)
+            r = insert(ps, pid, maps, &mmap);
+    return r < 0 ? r : 0;
 }
 
 int cprof_process_read_maps(struct cprof_processes *ps, struct cprof_process *process,
                             uint64_t now)
 {
-    enum { PROTECTION_EXEC = 4 };
-    char path[64], *line, *rest;
+    char path[64];
     _cleanup_free_ char *text = NULL;
-    struct cprof_mmap mmap;
+    struct cprof_maps maps = {0};
     size_t n;
     int r;
 
     snprintf(path, sizeof(path), "/proc/%d/maps", process->pid);
     r = cprof_proc_read(path, CPROF_PROC_TEXT_MAX, &text, &n);
-    if (r < 0)
+    if (r == 0)
+        r = parse_maps(ps, process->pid, text, &maps);
+    if (r == 0 &&
+        !maps.entries.n) /* it has ended: its space is empty, what we know stays */
+        r = -ESRCH;
+    if (r < 0) {
+        cprof_maps_deinit(&maps);
         return r == -ENOENT ? -ESRCH : r;
-    process->maps.entries.n = 0;
-    process->serial = ++ps->next_serial;
-    if (process->has_space)
-        ps->unwind->flush(process->space);
-    rest = text;
-    while ((line = strsep(&rest, "\n"))) {
-        if (!cprof_proc_parse_map(line, &mmap) || !(mmap.protection & PROTECTION_EXEC))
-            continue;
-        r = insert(ps, process, &mmap);
-        if (r < 0)
-            return r;
     }
+    cprof_maps_deinit(&process->maps);
+    process->maps = maps;
     process->maps_read = now;
+    forget_addresses(ps, process);
     return 0;
 }
 
@@ -312,7 +327,10 @@ int cprof_processes_mmap(struct cprof_processes *ps, pid_t pid,
     r = cprof_processes_get(ps, pid, &process);
     if (r < 0 || time < process->maps_read)
         return r;
-    return insert(ps, process, mmap);
+    r = insert(ps, pid, &process->maps, mmap);
+    if (r == 1) /* code was replaced */
+        forget_addresses(ps, process);
+    return r < 0 ? r : 0;
 }
 
 void cprof_processes_exit(struct cprof_processes *ps, pid_t pid, pid_t tid,

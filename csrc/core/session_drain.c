@@ -73,8 +73,10 @@ static void read_maps_again(struct cprof_session *s, struct cprof_process *proce
 static bool is_between_programs(const struct cprof_record *record,
                                 const struct cprof_process *process, uint64_t pc)
 {
+    bool has_stack = record->sample.stack_n || !record->sample.stack_asked;
+
     return (record->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL &&
-           !cprof_maps_find(&process->maps, pc);
+           (!has_stack || !cprof_maps_find(&process->maps, pc));
 }
 
 static int unwind_user(struct cprof_session *s, struct cprof_process *process,
@@ -105,12 +107,12 @@ static int unwind_user(struct cprof_session *s, struct cprof_process *process,
             return r;
         process->has_space = true;
     }
-    read_maps_again(s, process, in.regs[CPROF_REG_RIP]);
     if (is_between_programs(record, process, in.regs[CPROF_REG_RIP])) {
         s->chain->n = 0;
         s->chain->end = CPROF_END_KERNEL;
         return 0;
     }
+    read_maps_again(s, process, in.regs[CPROF_REG_RIP]);
     s->unwind->unwind(process->space, &process->maps, &in, s->chain);
     s->profile->run.n_guessed += s->chain->n_guessed > 0;
     return 0;
