@@ -282,6 +282,22 @@ static bool is_plausible(const struct context *c, const struct frame *from,
     return (to->sp > from->sp || from->is_signal) && cprof_maps_find(c->maps, to->ip - 1);
 }
 
+/* Where signal handlers return to: it asks for rt_sigreturn(2). unw_is_signal_frame() is
+ * not asked: by its release it speaks of this frame or of the one before. */
+static bool is_trampoline(const struct context *c, uint64_t ip)
+{
+    static const uint8_t by_rax[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+    static const uint8_t by_eax[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
+    const struct cprof_maps_entry *entry = cprof_maps_find(c->maps, ip);
+    const uint8_t *code = NULL;
+    size_t n;
+
+    if (entry && entry->dso->elf)
+        code = cprof_elf_at(entry->dso->elf, ip - entry->bias, &n);
+    return code && ((n >= sizeof(by_rax) && !memcmp(code, by_rax, sizeof(by_rax))) ||
+                    (n >= sizeof(by_eax) && !memcmp(code, by_eax, sizeof(by_eax))));
+}
+
 static bool read_stack(const struct context *c, uint64_t address, uint64_t *ret)
 {
     uint64_t at = address - c->in->regs[CPROF_REG_RSP];
@@ -384,11 +400,12 @@ static void walk(struct context *c, struct cprof_unwind_space *space,
                  unw_cursor_t *cursor, struct cprof_unwind_chain *chain)
 {
     struct frame at = {.ip = chain->pc[0], .sp = c->in->regs[CPROF_REG_RSP]}, next;
-    bool passed_signal = false;
+    bool passed_signal;
     size_t n_steps = 0;
     unw_word_t ip = 0, sp = 0;
     int r;
 
+    at.is_signal = passed_signal = is_trampoline(c, at.ip);
     for (;;) {
         c->is_guess = false;
         c->trouble = CPROF_END_ROOT;
@@ -414,7 +431,7 @@ static void walk(struct context *c, struct cprof_unwind_space *space,
             return;
         } else {
             n_steps++;
-            next.is_signal = unw_is_signal_frame(cursor) > 0;
+            next.is_signal = is_trampoline(c, next.ip);
         }
         if (chain->n == CPROF_UNWIND_MAX_FRAMES) {
             chain->end = CPROF_END_DEPTH;
