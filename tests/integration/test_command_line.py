@@ -61,6 +61,15 @@ def test_record_a_process(cli, running, workload, tmp_path):
     assert target.process.poll() is None
 
 
+def test_record_several_processes(cli, running, workload, tmp_path):
+    pids = [running(workload("spin.c")).pid for _ in range(3)]
+    output = tmp_path / "out.pb.gz"
+    which = ("-p", f"{pids[0]},{pids[1]}", "-p", pids[2])
+    done = cli("record", "-F", "499", "-d", "1", "-o", output, *which)
+    assert done.returncode == 0, done.stderr
+    assert {t.pid for t in cprof.load(output).threads} == set(pids)
+
+
 def test_output_has_a_name_of_its_own_when_not_told(cli, workload, tmp_path):
     done = cli("record", "--", workload("burner.c"), "slices", "0.2", cwd=tmp_path)
     assert done.returncode == 0
@@ -182,6 +191,56 @@ def test_ctrl_c_is_the_commands_to_handle(cli, tmp_path):
     assert stdout == "bye\n"
     assert process.returncode == 5, stderr
     assert cprof.load(output).samples
+
+
+def test_ctrl_c_typed_at_a_terminal_reaches_the_command_once(cli, tmp_path):
+    """The terminal sends it to both; cprof must not send it again."""
+    output = tmp_path / "out.pb.gz"
+    script = (
+        "n=0; trap 'n=$((n+1)); echo interrupt $n; end=$(($(date +%s)+2))' INT; end=9999999999; "
+        "echo started; while [ $(date +%s) -lt $end ]; do i=0; "
+        "while [ $i -lt 5000 ]; do i=$((i+1)); done; done; exit 4"
+    )
+    take_terminal = (
+        "import fcntl, os, sys, termios\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    ours, theirs = pty.openpty()
+    words = [*cli.command, "record", "-o", str(output), "--", "sh", "-c", script]
+    with subprocess.Popen(
+        [sys.executable, "-c", take_terminal, *words],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        time.sleep(0.5)
+        os.write(ours, b"\x03")
+        stdout, stderr = process.communicate(timeout=30)
+    os.close(ours)
+    assert stdout == "interrupt 1\n", stderr
+    assert process.returncode in (4, 143), "it ended by itself, or was asked to after 2 s"
+    assert "stopped by Ctrl-C" in stderr
+    assert cprof.load(output).samples
+
+
+def test_second_ctrl_c_waits_for_nothing(cli, workload, tmp_path):
+    """The file is there already; the command, which ignores all requests, is killed."""
+    output = tmp_path / "out.pb.gz"
+    script = f"trap '' INT; exec {workload('spin.c')} --ignore-term"
+    process = started(cli, output, "sh", "-c", script)
+    process.send_signal(signal.SIGINT)
+    wait_for(output.exists)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 2
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert cprof.load(output).samples
+    assert is_gone(child_pid(output))
 
 
 def test_ctrl_c_while_attached_leaves_the_target_alone(cli, workload, running, tmp_path):

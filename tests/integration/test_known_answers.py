@@ -5,9 +5,11 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from answers import Stack, part, recorded, shares, stacks, totals, truth
+from permission import unavailable
 
 import cprof
 
@@ -67,6 +69,52 @@ def test_threads_by_name(workload, tmp_path):
     assert {t.comm for t in workers} == {"threads"}
     assert len({t.pid for t in workers}) == 1
     assert len({t.tid for t in workers}) == 4
+
+
+def test_page_faults_one_by_one(workload):
+    command = [str(workload("pages.c")), "3000", "20"]
+    profile = cprof.record(command, event="page-faults", period=1)
+    assert profile.sample_types == [("samples", "count"), ("page-faults", "count")]
+    assert profile.event == "page-faults"
+    assert profile.lost == 0
+    found = totals(profile, ["first", "second"])
+    assert 1000 <= found["first"] <= 1010
+    assert 2000 <= found["second"] <= 2010
+    assert profile.totals["samples"] == profile.totals["page-faults"] == profile.samples
+    assert part(stacks(profile.filter(under="first")), lambda s: "main" in s) == 1
+
+
+def test_what_is_lost_is_counted_one_by_one(workload):
+    """Faults come faster than 32 KiB each can be taken out of the ring: what does not fit is
+    a frame of its own, and the total is the truth."""
+    command = [str(workload("pages.c")), "20000"]
+    profile = cprof.record(command, event="page-faults", period=1)
+    assert profile.lost > 1000
+    assert profile.quality["lost"] == profile.lost
+    assert totals(profile, ["[lost]"])["[lost]"] == profile.lost
+    assert 20000 <= profile.totals["page-faults"] <= 20200
+    assert profile.samples + profile.lost == profile.totals["samples"]
+
+
+def test_vdso_and_kernel_have_names(workload):
+    """The burner looks at its clock: through the vdso, and in the kernel where allowed."""
+    profile = cprof.record([str(workload("burner.c")), "slices", "1"], freq=2000)
+    rows = {(row.function, row.module) for row in profile.functions()}
+    assert ("__vdso_clock_gettime", "[vdso]") in rows
+    if profile.quality["kernel_excluded"]:
+        assert profile.quality["kernel"] == 0
+        return
+    assert profile.quality["kernel"] > 0
+    kernel = [name for name, module in rows if module.startswith("[kernel")]
+    restricted = Path("/proc/sys/kernel/kptr_restrict").read_text().strip() == "2"
+    assert restricted or any("clock_gettime" in name for name in kernel), kernel
+
+
+def test_kernel_can_be_left_out(workload):
+    profile = cprof.record([str(workload("burner.c")), "slices", "0.5"], kernel=False)
+    assert profile.quality["kernel_excluded"] is True
+    assert profile.quality["kernel"] == 0
+    assert not [module for module in profile.modules if "kernel" in module]
 
 
 # Stacks
@@ -261,6 +309,25 @@ def test_separate_debug_file_names_a_stripped_program(workload, tmp_path):
         ["objcopy", f"--add-gnu-debuglink={debug}", program],
     ):
         subprocess.run([str(word) for word in command], check=True, cwd=program.parent)
+    profile, output = recorded(tmp_path, [program, "slices", 0.5])
+    found = totals(profile, ["hot", "warm"])
+    assert shares(found)["hot"] == pytest.approx(shares(truth(output))["hot"], abs=0.08)
+
+
+def test_small_debug_info_inside_names_a_stripped_program(workload, tmp_path):
+    """.gnu_debugdata, as Fedora puts it into its programs."""
+    if not shutil.which("xz"):
+        unavailable("no xz here")
+    program = workload.build("burner.c", name="burner-minidebug")
+    symbols = tmp_path / "symbols"
+    for command in (
+        ["objcopy", "--only-keep-debug", program, symbols],
+        ["objcopy", "--strip-debug", symbols],
+        ["xz", symbols],
+        ["strip", "--strip-all", program],
+        ["objcopy", "--add-section", f".gnu_debugdata={symbols}.xz", program],
+    ):
+        subprocess.run([str(word) for word in command], check=True)
     profile, output = recorded(tmp_path, [program, "slices", 0.5])
     found = totals(profile, ["hot", "warm"])
     assert shares(found)["hot"] == pytest.approx(shares(truth(output))["hot"], abs=0.08)
