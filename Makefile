@@ -69,7 +69,7 @@ sdist: ## dist/cprof-*.tar.gz
 	.venv/bin/python setup.py --quiet sdist
 
 clean: ## remove what was built
-	rm -rf build dist demo-out *.egg-info
+	rm -rf build dist demo-out *.egg-info cprof/_core*.so
 
 -include $(CORE:.o=.d)
 .PHONY: help build test lint format lib ctest asan asan-py fuzzers fuzz bench proto sdist clean
