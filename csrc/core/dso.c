@@ -47,10 +47,17 @@ static enum cprof_dso_kind kind_of(const char *path)
     return is_file_path(path) ? CPROF_DSO_FILE : CPROF_DSO_ANON;
 }
 
+enum trust {
+    TRUST_MAPPED, /* the kernel's own link to what is mapped */
+    TRUST_NAME,   /* the name that was mapped */
+    TRUST_INODE,  /* a name whose file was deleted: another may be there now */
+};
+
 /* Is the open file the one that was mapped? By build id where the kernel gave one; else
  * by inode, except across devices: overlay and btrfs report another device than stat(2).
  */
-static bool is_same_file(const struct cprof_dso *dso, int fd, struct cprof_elf *elf)
+static bool is_same_file(const struct cprof_dso *dso, int fd, struct cprof_elf *elf,
+                         enum trust trust)
 {
     struct stat st;
 
@@ -61,13 +68,15 @@ static bool is_same_file(const struct cprof_dso *dso, int fd, struct cprof_elf *
             n = 20;
         return n == dso->build_id_n && !memcmp(id, dso->build_id, n);
     }
-    if (!dso->inode || fstat(fd, &st) < 0)
+    if (trust == TRUST_MAPPED || !dso->inode || fstat(fd, &st) < 0)
         return true;
-    return st.st_ino == dso->inode || major(st.st_dev) != dso->major ||
-           minor(st.st_dev) != dso->minor;
+    if (st.st_ino == dso->inode)
+        return true;
+    return trust == TRUST_NAME &&
+           (major(st.st_dev) != dso->major || minor(st.st_dev) != dso->minor);
 }
 
-static int try_open(struct cprof_dso *dso, const char *path, bool is_certain)
+static int try_open(struct cprof_dso *dso, const char *path, enum trust trust)
 {
     _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct cprof_elf *elf;
@@ -81,7 +90,7 @@ static int try_open(struct cprof_dso *dso, const char *path, bool is_certain)
     r = cprof_elf_open_fd(fd, path, &elf, NULL);
     if (r < 0)
         return r;
-    if (!is_certain && !is_same_file(dso, fd, elf)) {
+    if (!is_same_file(dso, fd, elf, trust)) {
         cprof_elf_unref(elf);
         return -ESTALE;
     }
@@ -89,23 +98,25 @@ static int try_open(struct cprof_dso *dso, const char *path, bool is_certain)
     return 0;
 }
 
-/* The mapped file itself (needs privilege, finds deleted and replaced files too), then
- * the path as the target sees it, then as we see it. */
-static int open_file(struct cprof_dso *dso, pid_t pid, const struct cprof_mmap *mmap)
+/* The path as the target sees it, then the mapped file itself (needs privilege, finds
+ * deleted and replaced files too), then the path as we see it. */
+static int open_file(struct cprof_dso *dso, pid_t pid, const struct cprof_mmap *mmap,
+                     bool is_deleted)
 {
+    enum trust trust = is_deleted ? TRUST_INODE : TRUST_NAME;
     char path[CPROF_FILENAME_MAX + 64];
     int r;
 
     snprintf(path, sizeof(path), "/proc/%d/root%s", pid, dso->path);
-    r = try_open(dso, path, false);
+    r = try_open(dso, path, trust);
     if (r < 0 && r != -ENOMEM) {
         snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid,
                  (unsigned long long)mmap->start,
                  (unsigned long long)(mmap->start + mmap->length));
-        r = try_open(dso, path, false);
+        r = try_open(dso, path, TRUST_MAPPED);
     }
     if (r < 0 && r != -ENOMEM)
-        r = try_open(dso, dso->path, false);
+        r = try_open(dso, dso->path, trust);
     return r == -ENOMEM ? r : 0;
 }
 
@@ -166,7 +177,7 @@ static void note_elf(struct cprof_dso *dso)
 }
 
 static int dso_create(pid_t pid, const struct cprof_mmap *mmap, const char *path,
-                      struct cprof_dso **ret)
+                      bool is_deleted, struct cprof_dso **ret)
 {
     struct cprof_dso *dso = calloc(1, sizeof(*dso));
     char root[32] = "";
@@ -188,7 +199,7 @@ static int dso_create(pid_t pid, const struct cprof_mmap *mmap, const char *path
     if (!dso->path || !dso->root)
         r = -ENOMEM;
     else if (dso->kind == CPROF_DSO_FILE)
-        r = open_file(dso, pid, mmap);
+        r = open_file(dso, pid, mmap, is_deleted);
     else if (dso->kind == CPROF_DSO_VDSO)
         r = open_vdso(dso);
     if (r < 0) {
@@ -250,11 +261,14 @@ int cprof_dsos_get(struct cprof_dsos *dsos, pid_t pid, const struct cprof_mmap *
     size_t n = strlen(mmap->file), at = 0;
     char path[CPROF_FILENAME_MAX];
     struct cprof_dso *dso, *twin;
+    bool is_deleted;
     uint64_t key;
     uint32_t i;
     int r;
 
-    if (n >= sizeof(deleted) && !strcmp(mmap->file + n - (sizeof(deleted) - 1), deleted))
+    is_deleted =
+        n >= sizeof(deleted) && !strcmp(mmap->file + n - (sizeof(deleted) - 1), deleted);
+    if (is_deleted)
         n -= sizeof(deleted) - 1;
     snprintf(path, sizeof(path), "%.*s", (int)n, mmap->file);
     key = kind_of(path) == CPROF_DSO_ANON
@@ -267,7 +281,7 @@ int cprof_dsos_get(struct cprof_dsos *dsos, pid_t pid, const struct cprof_mmap *
             return 0;
         }
     }
-    r = dso_create(pid, mmap, path, &dso);
+    r = dso_create(pid, mmap, path, is_deleted, &dso);
     if (r < 0)
         return r;
     twin = twin_of(dsos, dso);
