@@ -8,6 +8,19 @@ from pathlib import Path
 _NUMBER = r"-?[\d.]+"
 
 
+def parse_top(text: str) -> "tuple[int, dict[str, list[int]]]":
+    """The total of a -top, and (flat, cum) of each function."""
+    total = re.search(rf"of ({_NUMBER})\w* total", text)
+    assert total, text[:500]
+    rows: dict[str, list[int]] = {}
+    line = rf" *({_NUMBER})\w* +{_NUMBER}% +{_NUMBER}% +({_NUMBER})\w* +{_NUMBER}% +(.*)"
+    for found in re.finditer(rf"^{line}$", text, re.MULTILINE):
+        name = found[3].removesuffix(" (inline)").removesuffix(" (partial-inline)")
+        assert name not in rows, name
+        rows[name] = [int(float(found[1])), int(float(found[2]))]
+    return int(float(total[1])), rows
+
+
 class GoPprof:
     """Runs the Go tool found at `go`; what it fetches stays in `folder`."""
 
@@ -49,15 +62,7 @@ class GoPprof:
             "-top", f"-sample_index={sample_type}", f"-unit={unit}", "-nodecount=10000000",
             "-nodefraction=0", "-edgefraction=0", str(path),
         )  # fmt: skip
-        total = re.search(rf"of ({_NUMBER})\w* total", text)
-        assert total, text[:500]
-        rows: dict[str, list[int]] = {}
-        line = rf" *({_NUMBER})\w* +{_NUMBER}% +{_NUMBER}% +({_NUMBER})\w* +{_NUMBER}% +(.*)"
-        for found in re.finditer(rf"^{line}$", text, re.MULTILINE):
-            name = found[3].removesuffix(" (inline)").removesuffix(" (partial-inline)")
-            assert name not in rows, name
-            rows[name] = [int(float(found[1])), int(float(found[2]))]
-        return int(float(total[1])), rows
+        return parse_top(text)
 
     def traces_total(self, path: Path, sample_type: str, unit: str) -> int:
         """The sum over all stacks that -traces prints."""
