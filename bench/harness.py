@@ -209,7 +209,8 @@ def interleaved(
     profilers = list(profilers)
     runs: dict[str, list[Run]] = {profiler.name: [] for profiler in profilers}
     for turn in range(repeats + 1):
-        for profiler in profilers:
+        first = turn % len(profilers)  # nobody always comes after the same other one
+        for profiler in [*profilers[first:], *profilers[:first]]:
             see = None
             if look and turn == repeats:
                 see = lambda place, profiler=profiler: look(profiler, place)  # noqa: E731

@@ -44,8 +44,10 @@ def measure(
     kinds = profilers()
     slower: dict[str, list[float]] = {profiler.name: [] for profiler in kinds}
     before = clock(folder, NONE)
-    for _ in range(repeats):
-        times = {profiler.name: clock(folder, profiler) for profiler in kinds[1:]}
+    for turn in range(repeats):
+        first = turn % (len(kinds) - 1)
+        others = [*kinds[1 + first :], *kinds[1 : 1 + first]]
+        times = {profiler.name: clock(folder, profiler) for profiler in others}
         after = clock(folder, NONE)
         base = (before + after) / 2
         for name, seconds in times.items():
@@ -57,7 +59,8 @@ def measure(
 
 def show(slower: dict[str, Sequence[float]]) -> None:
     rows = []
-    for name, values in slower.items():
+    for name in [NONE.name, *(n for n in slower if n != NONE.name)]:
+        values = slower[name]
         low, middle, high = harness.quartiles(values)
         rows.append((name, f"{middle:+.2f} %", f"{low:+.2f} to {high:+.2f} %"))
     harness.table(("profiler", "slower", "half of the runs"), rows)
