@@ -176,21 +176,50 @@ static void note_elf(struct cprof_dso *dso)
     note_image(dso);
 }
 
+/* Where the target's files are for us: "" when they are ours too. */
+static char *root_of(pid_t pid)
+{
+    char root[32] = "";
+
+    if (cprof_proc_has_own_mounts(pid))
+        snprintf(root, sizeof(root), "/proc/%d/root", pid);
+    return strdup(root);
+}
+
+/* A file that could not be opened, perhaps because its process was gone: by another one.
+ */
+static int open_again(struct cprof_dso *dso, pid_t pid, const struct cprof_mmap *mmap,
+                      bool is_deleted)
+{
+    char *root;
+    int r;
+
+    if (dso->kind != CPROF_DSO_FILE || dso->elf)
+        return 0;
+    r = open_file(dso, pid, mmap, is_deleted);
+    if (r < 0 || !dso->elf)
+        return r;
+    note_elf(dso);
+    root = root_of(pid);
+    if (!root)
+        return -ENOMEM;
+    free(dso->root);
+    dso->root = root;
+    return 0;
+}
+
 static int dso_create(pid_t pid, const struct cprof_mmap *mmap, const char *path,
                       bool is_deleted, struct cprof_dso **ret)
 {
     struct cprof_dso *dso = calloc(1, sizeof(*dso));
-    char root[32] = "";
     int r = 0;
 
     if (!dso)
         return -ENOMEM;
     dso->kind = kind_of(path);
-    if (dso->kind == CPROF_DSO_FILE && cprof_proc_has_own_mounts(pid))
-        snprintf(root, sizeof(root), "/proc/%d/root", pid);
     dso->pid = dso->kind == CPROF_DSO_ANON ? pid : 0;
     dso->path = strdup(dso->kind == CPROF_DSO_ANON ? "//anon" : path);
-    dso->root = strdup(root);
+    dso->root = dso->kind == CPROF_DSO_FILE ? root_of(pid) : strdup("");
     dso->build_id_n = mmap->build_id_n;
     memcpy(dso->build_id, mmap->build_id, mmap->build_id_n);
     dso->major = mmap->major;
@@ -278,7 +307,7 @@ int cprof_dsos_get(struct cprof_dsos *dsos, pid_t pid, const struct cprof_mmap *
     while ((i = cprof_map_next(&dsos->by_key, key, &at)) != CPROF_MAP_NONE) {
         if (is_match(dsos->all.data[i], pid, mmap, path)) {
             *ret = dsos->all.data[i];
-            return 0;
+            return open_again(*ret, pid, mmap, is_deleted);
         }
     }
     r = dso_create(pid, mmap, path, is_deleted, &dso);
