@@ -475,7 +475,10 @@ def test_a_snapshot_does_not_stop_the_recording(busy):
 
 
 @perf
-def test_ctrl_c_in_a_real_recording_keeps_what_there_is(busy):
+def test_ctrl_c_in_a_real_recording_keeps_what_there_is(busy, request):
+    # a shell that starts tests in the background has SIGINT ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
     timer.start()
     with pytest.warns(RecordingInterrupted):
