@@ -105,6 +105,11 @@ static void check_as_before(const struct before *b)
     struct before now = look();
     int status;
 
+    /* a thread that was joined may be listed for a moment longer */
+    for (int i = 0; i < 500 && now.n_threads != b->n_threads; i++) {
+        usleep(10000);
+        now = look();
+    }
     CHECK_EQ(now.n_fds, b->n_fds);
     CHECK_EQ(now.n_threads, b->n_threads);
     CHECK_EQ(now.files.rlim_cur, b->files.rlim_cur);
