@@ -117,6 +117,7 @@ int cprof_locate_user(struct cprof_locator *l, struct cprof_process *process, ui
             return r;
     }
     r = cprof_stacks_location(l->stacks, pc + entry->shift, entry->mapping, ret);
-    *cached = (struct cprof_locator_cached){pc, process->serial, *ret};
+    if (r == 0)
+        *cached = (struct cprof_locator_cached){pc, process->serial, *ret};
     return r;
 }
