@@ -35,8 +35,9 @@ void cprof_ring_destroy(struct cprof_ring *ring); /* accepts NULL and half-built
 size_t cprof_ring_refresh(struct cprof_ring *ring);
 
 /* Step to the next record: 1 and *ret, 0 when drained, -EBADMSG when the bytes cannot be
- * a record, whose size is a multiple of 8 (the rest of the batch is dropped). *ret is borrowed until the next call on
- * this ring, which also gives its room back to the kernel; wrapped records arrive joined.
+ * a record, whose size is a multiple of 8 (the rest of the batch is dropped). *ret is
+ * borrowed until the next call on this ring, which also gives its room back to the
+ * kernel; wrapped records arrive joined.
  */
 int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **ret);
 

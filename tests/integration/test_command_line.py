@@ -368,7 +368,7 @@ def test_report_of_a_file(cli, recording):
     done = cli("report", recording)
     assert done.returncode == 0
     assert done.stderr == ""
-    assert re.search(r"^ *[\d.]+ ms +\d+\.\d% .* hot +burner$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ *[\d.]+ m?s +\d+\.\d% .* hot +burner$", done.stdout, re.MULTILINE)
     assert "burner slices 1" in done.stdout
     few = cli("report", "-n", "1", recording)
     assert "warm" not in few.stdout
