@@ -295,7 +295,8 @@ def test_stripped_program_has_one_stable_name_for_each_function(workload, tmp_pa
         runs.append({r.function for r in rows if r.self > 0.02 * profile.totals["cpu"]})
         found = shares(totals(profile, expected.values()))
         assert found[expected["hot"]] == pytest.approx(shares(truth(output))["hot"], abs=0.05)
-        assert all(re.fullmatch(r"burner-stripped!fn_0x[0-9a-f]+", r.function) for r in rows)
+        unnamed = re.compile(r"burner-stripped!fn_0x[0-9a-f]+|\w+@plt")
+        assert [r.function for r in rows if not unnamed.fullmatch(r.function)] == []
         assert profile.quality["complete"] >= 0.99
     assert runs[0] == runs[1] == set(expected.values())
 

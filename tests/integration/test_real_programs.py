@@ -57,7 +57,8 @@ def check(pprof, tmp_path):
         assert profile.samples >= 100
         assert profile.lost == 0
         assert quality["bad_records"] == 0
-        assert quality["coverage"] == pytest.approx(1, abs=0.1)
+        assert quality["coverage"] <= 1.1
+        assert quality["coverage"] >= 0.9 or quality["kernel_excluded"]
         assert quality["complete"] >= complete, quality["ends"]
         assert quality["unknown"] <= 0.01 * profile.samples
         assert cprof.load(path).totals == profile.totals

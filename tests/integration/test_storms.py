@@ -26,8 +26,9 @@ def test_storm_of_processes(workload, tmp_path, clean_fds):
     used = truth(output)["cpu"]
     assert used >= 4e9
     assert profile.totals["cpu"] <= 1.05 * used
-    # A process begins a period anew and ends within one: half a period each is not seen.
-    assert profile.totals["cpu"] >= 0.70 * used
+    # A process begins a period anew and ends within one: half a period each is not seen. Nor
+    # is the kernel's part, where that is not allowed.
+    assert profile.totals["cpu"] >= (0.5 if profile.quality["kernel_excluded"] else 0.7) * used
     assert accounted(profile) == pytest.approx(profile.totals["cpu"] / used, abs=0.1)
     found = totals(profile, ["gust"])["gust"]
     assert found == pytest.approx(4e9, rel=0.25)

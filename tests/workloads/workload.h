@@ -31,7 +31,7 @@ static inline uint64_t thread_ns(void)
 /* About 10 us of work, in the function that it is written in. */
 static inline __attribute__((always_inline)) void work(void)
 {
-    for (unsigned i = 0; i < 10000; i++)
+    for (unsigned i = 0; i < 30000; i++)
         __asm__ volatile("" : "+r"(i));
 }
 
