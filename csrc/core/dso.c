@@ -115,6 +115,11 @@ static int open_file(struct cprof_dso *dso, pid_t pid, const struct cprof_mmap *
                  (unsigned long long)(mmap->start + mmap->length));
         r = try_open(dso, path, TRUST_MAPPED);
     }
+    if (r < 0 && r != -ENOMEM && (dso->inode || dso->build_id_n)) {
+        /* the program itself: its user may open it, also when it was deleted */
+        snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+        r = try_open(dso, path, TRUST_INODE);
+    }
     if (r < 0 && r != -ENOMEM)
         r = try_open(dso, dso->path, trust);
     return r == -ENOMEM ? r : 0;
