@@ -233,6 +233,7 @@ def test_second_ctrl_c_waits_for_nothing(cli, workload, tmp_path):
     process = started(cli, output, "sh", "-c", script)
     process.send_signal(signal.SIGINT)
     wait_for(output.exists)
+    time.sleep(0.5)  # it has said what it wrote, and waits for the command
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
