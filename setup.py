@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
+from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -87,6 +89,14 @@ class BuildCore(build_ext):
         check_compiler(self.compiler.compiler_so, [*cflags, *python])
         ext.extra_compile_args += cflags
         ext.extra_link_args += libs
+        compile_in_turn = self.compiler.compile
+
+        def compile_at_once(sources: list[str], **options: Any) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                made = pool.map(lambda source: compile_in_turn([source], **options), sources)
+                return [path for paths in made for path in paths]
+
+        self.compiler.compile = compile_at_once
         super().build_extension(ext)
 
 
