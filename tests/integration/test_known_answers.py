@@ -120,6 +120,7 @@ def test_kernel_can_be_left_out(workload):
 # Stacks
 
 BEFORE_MAIN = ("_start", "__libc_start_main", "__libc_start_call_main", "__libc_start_main_impl")
+STRIPPED_LIBC = re.compile(r"libc\.so\.6!fn_0x")  # __libc_start_call_main, with no libc6-dbg here
 CALL_TREE = re.compile(
     r"main( rec){0,8}$"
     r"|main( rec){9}( top( mid1( leaf1| leaf2)?| mid2( leaf3| leaf4)?)?)?$"
@@ -135,7 +136,7 @@ def fits_call_tree(stack: Stack) -> bool:
         if KERNEL_ENTRY.match(name):
             user = user[:i]
             break
-    while user and user[0] in BEFORE_MAIN:
+    while user and (user[0] in BEFORE_MAIN or STRIPPED_LIBC.match(user[0])):
         user.pop(0)
     return bool(CALL_TREE.match(" ".join(user)))
 
