@@ -4,7 +4,7 @@
  *
  * A row is one event: when, which thread, which CPU, which stack, and one value for each
  * sample type. A column of values that are all 1 (samples/count of a recording, without
- * loss) is not stored: values[k].data is NULL then. A recorded row costs 36 bytes. */
+ * loss) is not stored: values[k].data is NULL then. A recorded row costs 39 bytes. */
 #ifndef CPROF_PROFILE_H
 #define CPROF_PROFILE_H
 
@@ -63,6 +63,8 @@ struct cprof_profile {
     int32_t *pid, *tid, *cpu; /* -1 where unknown */
     uint32_t *thread;         /* number in stacks->threads */
     uint32_t *stack;          /* leaf node in stacks->nodes */
+    uint8_t *how;             /* enum cprof_how: how the stack was found */
+    uint16_t *n_added;        /* outermost frames that were spliced or continued */
     int64_t *values[CPROF_MAX_SAMPLE_TYPES]; /* NULL: all 1 */
     size_t n_types;
     struct cprof_sample_type types[CPROF_MAX_SAMPLE_TYPES];
@@ -75,6 +77,8 @@ struct cprof_row {
     uint64_t time;
     int32_t pid, tid, cpu;
     uint32_t thread, stack;
+    uint8_t how;
+    uint16_t n_added;
     int64_t values[CPROF_MAX_SAMPLE_TYPES];
 };
 

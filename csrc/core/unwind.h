@@ -1,9 +1,11 @@
 /* unwind.h - registers + stack bytes + maps -> return addresses, and why they ended.
  *
- * Implementations sit behind struct cprof_unwind_ops: unwind_libunwind.c (the unwind
- * tables of the files, through libunwind's remote accessors) and unwind_fp.c (the chain
- * of frame pointers). They do no I/O, know nothing of symbols, and read only the sample's
- * bytes and the mapped files, so they can be tested from data.
+ * Implementations sit behind struct cprof_unwind_ops: unwind_table.c (tables of rows made
+ * from the files' unwind information; what a row cannot say it asks libunwind),
+ * unwind_libunwind.c (the unwind information itself, through libunwind's remote
+ * accessors) and unwind_fp.c (the chain of frame pointers). They do no I/O, know nothing
+ * of symbols, and read only the sample's bytes and the mapped files, so they can be
+ * tested from data.
  *
  * A `struct cprof_unwind_space` is an implementation's memory of one address space (its
  * rule cache). One thread at a time may use a space; different spaces are independent. */
@@ -42,12 +44,33 @@ struct cprof_unwind_input {
     bool is_stack_full; /* as many bytes as were asked for: more may exist above */
 };
 
+/* How a stack was found, beyond its rules; bits. */
+enum cprof_how {
+    CPROF_HOW_FALLBACK = 1,  /* libunwind was asked, as the tables of rows did not do */
+    CPROF_HOW_GUESSED = 2,   /* a frame was found without a table's word for it */
+    CPROF_HOW_SPLICED = 4,   /* outer frames are the kernel's chain of frame pointers */
+    CPROF_HOW_CONTINUED = 8, /* outer frames were read from the live process */
+    CPROF_HOW_REFUSED = 16,  /* the live stack had changed: left truncated */
+};
+
+enum { CPROF_UNWIND_SLOTS = 3 };
+
+struct cprof_dso;
+
 /* Code addresses, leaf first, ready for look-up: the leaf's is its instruction, a
  * caller's is moved one byte into its call, except above a signal frame. */
 struct cprof_unwind_chain {
     size_t n;
     enum cprof_end end;
     uint32_t n_guessed; /* steps taken without a table's word for it */
+    uint8_t how;        /* enum cprof_how */
+    /* Where the last return addresses were found, the outermost last, `n_slots` of them:
+     * what a continuation must find unchanged. */
+    uint32_t n_slots;
+    uint64_t slots[CPROF_UNWIND_SLOTS];
+    /* The rows of this file are needed first: the rest of the struct says nothing. NULL
+     * as a rule. */
+    struct cprof_dso *wants;
     uint64_t pc[CPROF_UNWIND_MAX_FRAMES];
 };
 
@@ -67,9 +90,10 @@ struct cprof_unwind_ops {
                    const struct cprof_unwind_input *in, struct cprof_unwind_chain *chain);
 };
 
-extern const struct cprof_unwind_ops cprof_unwind_libunwind, cprof_unwind_fp;
+extern const struct cprof_unwind_ops cprof_unwind_table, cprof_unwind_libunwind,
+    cprof_unwind_fp;
 
-/* By the user's word: "auto", "libunwind", "fp"; NULL for any other. */
+/* By the user's word: "auto" (table), "table", "libunwind", "fp"; NULL for any other. */
 const struct cprof_unwind_ops *cprof_unwind_find(const char *name);
 
 #endif
