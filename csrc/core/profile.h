@@ -2,9 +2,10 @@
  * good it is. Immutable once handed out; views (view.h) make new profiles that share
  * `stacks`.
  *
- * A row is one event: when, which thread, which CPU, which stack, and one value for each
- * sample type. A column of values that are all 1 (samples/count of a recording, without
- * loss) is not stored: values[k].data is NULL then. A recorded row costs 39 bytes. */
+ * A row is one event: when, which thread, which CPU, which stack, how that was found, and
+ * one value for each sample type. Of a column in which nearly all values are 1
+ * (samples/count of a recording) only the others are stored, of a column in which all are
+ * 0 (how, n_added) nothing. A recorded row costs 39 bytes. */
 #ifndef CPROF_PROFILE_H
 #define CPROF_PROFILE_H
 
@@ -38,6 +39,10 @@ struct cprof_run {
     uint64_t n_switches;           /* context switches seen */
     uint64_t n_records_bad;        /* bytes that could not be a record */
     uint64_t n_guessed;            /* samples with a frame found by guess, not by table */
+    uint64_t n_verified;           /* samples unwound a second time, by libunwind */
+    uint64_t n_agreed;             /* of those: with the same stack */
+    uint64_t n_waited;             /* samples that waited for the rows of a file */
+    uint64_t n_live_dropped;       /* stacks not continued: no time was left for it */
     uint32_t stack_bytes;          /* bytes of stack copied a sample, 0 = none */
     bool is_kernel_excluded; /* kernel samples and frames were not allowed or asked */
     bool has_times;          /* rows carry times (recorded, not imported) */
@@ -52,6 +57,11 @@ struct cprof_run {
     uint32_t drop_frames, keep_frames; /* strings */
 };
 
+struct cprof_odd_value { /* one that is not 1 */
+    size_t row;
+    int64_t value;
+};
+
 struct cprof_profile {
     atomic_uint refs;
     struct cprof_stacks *stacks; /* shared */
@@ -63,9 +73,10 @@ struct cprof_profile {
     int32_t *pid, *tid, *cpu; /* -1 where unknown */
     uint32_t *thread;         /* number in stacks->threads */
     uint32_t *stack;          /* leaf node in stacks->nodes */
-    uint8_t *how;             /* enum cprof_how: how the stack was found */
-    uint16_t *n_added;        /* outermost frames that were spliced or continued */
-    int64_t *values[CPROF_MAX_SAMPLE_TYPES]; /* NULL: all 1 */
+    uint8_t *how;             /* enum cprof_how: how the stack was found; NULL: all 0 */
+    uint16_t *n_added;        /* outermost frames spliced or continued; NULL: all 0 */
+    int64_t *values[CPROF_MAX_SAMPLE_TYPES]; /* NULL: 1, but for the rows in odd_values */
+    CPROF_VEC(struct cprof_odd_value) odd_values[CPROF_MAX_SAMPLE_TYPES]; /* by row */
     size_t n_types;
     struct cprof_sample_type types[CPROF_MAX_SAMPLE_TYPES];
     CPROF_VEC(struct cprof_mark) marks;
@@ -112,10 +123,23 @@ static inline int64_t cprof_sum(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
+/* Of a column that is not stored; use cprof_profile_value(). */
+int64_t cprof_profile_odd_value(const struct cprof_profile *p, size_t type, size_t row);
+
 static inline int64_t cprof_profile_value(const struct cprof_profile *p, size_t type,
                                           size_t row)
 {
-    return p->values[type] ? p->values[type][row] : 1;
+    if (p->values[type])
+        return p->values[type][row];
+    return p->odd_values[type].n ? cprof_profile_odd_value(p, type, row) : 1;
+}
+static inline uint8_t cprof_profile_how(const struct cprof_profile *p, size_t row)
+{
+    return p->how ? p->how[row] : 0;
+}
+static inline uint16_t cprof_profile_n_added(const struct cprof_profile *p, size_t row)
+{
+    return p->n_added ? p->n_added[row] : 0;
 }
 /* Sum of one value over all rows. */
 int64_t cprof_profile_total(const struct cprof_profile *p, size_t type);

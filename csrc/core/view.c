@@ -7,7 +7,9 @@ static int add_row(const struct cprof_profile *from, size_t i, struct cprof_prof
                             .tid = from->tid[i],
                             .cpu = from->cpu[i],
                             .thread = from->thread[i],
-                            .stack = from->stack[i]};
+                            .stack = from->stack[i],
+                            .how = cprof_profile_how(from, i),
+                            .n_added = cprof_profile_n_added(from, i)};
 
     for (size_t k = 0; k < from->n_types; k++)
         row.values[k] = cprof_profile_value(from, k, i);
@@ -70,6 +72,8 @@ static void forget_counts(const struct cprof_profile *whole, struct cprof_profil
         return;
     view->run.cpu_time = view->run.n_switches = 0;
     view->run.n_records_bad = view->run.n_guessed = 0;
+    view->run.n_verified = view->run.n_agreed = 0;
+    view->run.n_waited = view->run.n_live_dropped = 0;
 }
 
 int cprof_view_window(const struct cprof_profile *p, uint64_t start, uint64_t end,

@@ -8,7 +8,7 @@
 /* Rows with start <= time < end (ns, CLOCK_MONOTONIC). A profile without times fails with
  * -ENODATA. *ret is owned (cprof_profile_unref). Marks outside are dropped too. A window
  * or filter that leaves rows out has 0, unknown, for what `run` counts of the whole
- * recording (CPU time, switches, bad records, guesses). */
+ * recording (CPU time, switches, bad records, verified samples ...). */
 int cprof_view_window(const struct cprof_profile *p, uint64_t start, uint64_t end,
                       struct cprof_profile **ret, struct cprof_error *err);
 

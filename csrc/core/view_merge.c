@@ -301,7 +301,9 @@ static int merge_rows(struct merger *m, struct translation *t)
                                 .pid = p->pid[i],
                                 .tid = p->tid[i],
                                 .cpu = p->cpu[i],
-                                .stack = t->nodes[p->stack[i]]};
+                                .stack = t->nodes[p->stack[i]],
+                                .how = cprof_profile_how(p, i),
+                                .n_added = cprof_profile_n_added(p, i)};
         int r = merge_thread(m, t, p->thread[i]);
         if (r < 0)
             return r;
@@ -395,6 +397,10 @@ static void merge_counts(struct cprof_run *to, const struct cprof_run *run)
     to->n_switches += run->n_switches;
     to->n_records_bad += run->n_records_bad;
     to->n_guessed += run->n_guessed;
+    to->n_verified += run->n_verified;
+    to->n_agreed += run->n_agreed;
+    to->n_waited += run->n_waited;
+    to->n_live_dropped += run->n_live_dropped;
     to->is_kernel_excluded |= run->is_kernel_excluded;
     if (run->rate_asked > to->rate_asked)
         to->rate_asked = run->rate_asked;

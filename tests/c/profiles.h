@@ -191,13 +191,11 @@ static inline int profile_sample(struct cprof_profile **ret)
         cprof_profile_unref(p);
         return r;
     }
-    p->values[0] = malloc(p->capacity * sizeof(*p->values[0])); /* 5 lost in one row */
-    if (!p->values[0]) {
+    r = cprof_profile_set_value(p, 0, p->n - 1, 5); /* lost */
+    if (r < 0) {
         cprof_profile_unref(p);
-        return -ENOMEM;
+        return r;
     }
-    for (size_t i = 0; i < p->n; i++)
-        p->values[0][i] = i + 1 == p->n ? 5 : 1;
     *ret = p;
     return 0;
 }

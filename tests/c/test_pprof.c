@@ -214,7 +214,7 @@ static void test_the_file_keeps_the_rules_of_the_format(void)
     CHECK_EQ(profile_sample(&p), 0);
     CHECK_EQ(profile_row(p, 9, 7, "main;a;b", 11), 0); /* like the first row */
     CHECK_EQ(profile_row(p, 9, 9, "main;unseen", 0), 0);
-    p->values[0][9] = 0; /* a row of zeros is no sample */
+    CHECK_EQ(cprof_profile_set_value(p, 0, 9, 0), 0); /* a row of zeros is no sample */
     m = message_of(p);
     CHECK_STR(m->string_table[0], "");
     CHECK_EQ(m->n_sample, 6);

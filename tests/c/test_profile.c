@@ -6,7 +6,46 @@
 #include "profiles.h"
 #include "test.h"
 
-static void test_a_column_of_ones_is_not_stored_until_it_must_be(void)
+static size_t bytes_a_row(const struct cprof_profile *p)
+{
+    size_t n = sizeof(*p->time) + sizeof(*p->pid) + sizeof(*p->tid) + sizeof(*p->cpu) +
+               sizeof(*p->thread) + sizeof(*p->stack);
+
+    n += (p->how ? sizeof(*p->how) : 0) + (p->n_added ? sizeof(*p->n_added) : 0);
+    for (size_t k = 0; k < p->n_types; k++)
+        n += p->values[k] ? sizeof(*p->values[k]) : 0;
+    return n;
+}
+
+static void test_a_recorded_row_takes_39_bytes_also_where_samples_are_lost(void)
+{
+    struct cprof_profile *p, *copy;
+    size_t n_odd = 0;
+
+    CHECK_EQ(profile_new(&p), 0);
+    for (int i = 0; i < 100000; i++) {
+        struct cprof_row row = {.how = CPROF_HOW_SPLICED, .n_added = 3};
+        row.values[0] = i % 1000 == 17 ? 5 : 1;
+        row.values[1] = 1000000;
+        CHECK_EQ(cprof_profile_add(p, &row), 0);
+    }
+    CHECK_EQ(bytes_a_row(p), 39);
+    CHECK_EQ(p->odd_values[0].n, 100);
+    CHECK(p->odd_values[0].capacity * sizeof(*p->odd_values[0].data) < p->n / 10);
+    CHECK_EQ(cprof_profile_total(p, 0), 100400);
+    for (size_t i = 0; i < p->n; i++)
+        n_odd += cprof_profile_value(p, 0, i) == (i % 1000 == 17 ? 5 : 1);
+    CHECK_EQ(n_odd, p->n);
+    CHECK_EQ(cprof_profile_copy(p, p->stacks, &copy), 0);
+    CHECK_EQ(bytes_a_row(copy), 39);
+    CHECK_EQ(cprof_profile_total(copy, 0), 100400);
+    CHECK_EQ(copy->how[99999], CPROF_HOW_SPLICED);
+    CHECK_EQ(copy->n_added[99999], 3);
+    cprof_profile_unref(copy);
+    cprof_profile_unref(p);
+}
+
+static void test_a_column_of_ones_is_not_stored(void)
 {
     struct cprof_profile *p;
     struct cprof_row row = {.values = {1, 1}};
@@ -18,11 +57,65 @@ static void test_a_column_of_ones_is_not_stored_until_it_must_be(void)
     CHECK_EQ(cprof_profile_total(p, 1), 1000);
     row.values[1] = 41;
     CHECK_EQ(cprof_profile_add(p, &row), 0);
-    CHECK(!p->values[0] && p->values[1]);
+    CHECK(!p->values[0] && !p->values[1]);
     CHECK_EQ(cprof_profile_value(p, 1, 999), 1);
     CHECK_EQ(cprof_profile_value(p, 1, 1000), 41);
     CHECK_EQ(cprof_profile_total(p, 0), 1001);
     CHECK_EQ(cprof_profile_total(p, 1), 1041);
+    cprof_profile_unref(p);
+}
+
+/* Set and add in an order of chance, and compare with a plain array. */
+static void test_values_are_those_that_were_set(void)
+{
+    enum { N = 3000 };
+    static int64_t expected[N];
+    struct cprof_row row = {.values = {1, 7}};
+    struct cprof_profile *p;
+    uint32_t random = 1;
+    int64_t total = 0;
+
+    CHECK_EQ(profile_new(&p), 0);
+    for (size_t i = 0; i < N; i++) {
+        size_t at;
+        random = random * 1664525 + 1013904223;
+        row.values[0] = expected[i] = random >> 16 & 63 ? 1 : random >> 24;
+        CHECK_EQ(cprof_profile_add(p, &row), 0);
+        at = (random >> 8) % (i + 1);
+        if (i % (i < 500 ? 100 : 3))
+            continue;
+        expected[at] = random % 3;
+        CHECK_EQ(cprof_profile_set_value(p, 0, at, expected[at]), 0);
+        CHECK(i > 500 || !p->values[0]);
+    }
+    CHECK(p->values[0]); /* not few any more */
+    CHECK_EQ(p->odd_values[0].n, 0);
+    for (size_t i = 0; i < N; i++) {
+        CHECK_EQ(cprof_profile_value(p, 0, i), expected[i]);
+        total += expected[i];
+    }
+    CHECK_EQ(cprof_profile_total(p, 0), total);
+    cprof_profile_unref(p);
+}
+
+static void test_how_is_not_stored_where_nothing_says(void)
+{
+    struct cprof_row row = {.values = {1, 1}};
+    struct cprof_profile *p;
+
+    CHECK_EQ(profile_new(&p), 0);
+    for (int i = 0; i < 100; i++)
+        CHECK_EQ(cprof_profile_add(p, &row), 0);
+    CHECK(!p->how && !p->n_added);
+    CHECK_EQ(cprof_profile_how(p, 99), 0);
+    CHECK_EQ(cprof_profile_n_added(p, 99), 0);
+    row.how = CPROF_HOW_CONTINUED;
+    row.n_added = 1234;
+    CHECK_EQ(cprof_profile_add(p, &row), 0);
+    CHECK_EQ(cprof_profile_how(p, 99), 0);
+    CHECK_EQ(cprof_profile_n_added(p, 99), 0);
+    CHECK_EQ(cprof_profile_how(p, 100), CPROF_HOW_CONTINUED);
+    CHECK_EQ(cprof_profile_n_added(p, 100), 1234);
     cprof_profile_unref(p);
 }
 
@@ -112,6 +205,7 @@ static void test_a_copy_has_the_same_rows_and_its_own_stacks(void)
 
 static int attempt(void *unused)
 {
+    struct cprof_row row = {.how = 1, .n_added = 1, .values = {9, 9}};
     struct cprof_profile *p, *copy;
     struct cprof_quality q;
     int r = profile_sample(&p);
@@ -121,6 +215,10 @@ static int attempt(void *unused)
         return r;
     for (int i = 0; i < 200 && r >= 0; i++)
         r = profile_row(p, i, 7, "main;a;b", i);
+    if (r >= 0)
+        r = cprof_profile_set_value(p, 0, 3, 9);
+    for (int i = 0; i < 200 && r >= 0; i++)
+        r = cprof_profile_add(p, &row);
     if (r >= 0)
         r = cprof_profile_quality(p, &q);
     if (r >= 0) {
@@ -139,7 +237,10 @@ static void test_out_of_memory_leaves_nothing_behind(void)
 
 int main(void)
 {
-    RUN(test_a_column_of_ones_is_not_stored_until_it_must_be);
+    RUN(test_a_recorded_row_takes_39_bytes_also_where_samples_are_lost);
+    RUN(test_a_column_of_ones_is_not_stored);
+    RUN(test_values_are_those_that_were_set);
+    RUN(test_how_is_not_stored_where_nothing_says);
     RUN(test_rows_in_order_of_time_are_known_to_be);
     RUN(test_quality_counts_what_ends_and_what_is_lost);
     RUN(test_default_type_is_the_last_unless_named);

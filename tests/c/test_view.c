@@ -392,15 +392,44 @@ static void test_a_part_forgets_the_counts_of_the_whole(void)
     CHECK_EQ(profile_row(p, 2, 7, "main;b", 1), 0);
     p->run.cpu_time = 1000;
     p->run.n_switches = 17;
+    p->run.n_verified = p->run.n_agreed = p->run.n_waited = p->run.n_live_dropped = 3;
     CHECK_EQ(cprof_view_window(p, p->time[1], UINT64_MAX, &part, NULL), 0);
     CHECK_EQ(part->n, 1);
     CHECK_EQ(part->run.cpu_time, 0);
     CHECK_EQ(part->run.n_switches, 0);
+    CHECK_EQ(part->run.n_verified + part->run.n_agreed, 0);
+    CHECK_EQ(part->run.n_waited + part->run.n_live_dropped, 0);
     cprof_profile_unref(part);
     CHECK_EQ(cprof_view_window(p, 0, UINT64_MAX, &whole, NULL), 0);
     CHECK_EQ(whole->run.cpu_time, 1000);
     CHECK_EQ(whole->run.n_switches, 17);
+    CHECK_EQ(whole->run.n_live_dropped, 3);
     cprof_profile_unref(whole);
+    cprof_profile_unref(p);
+}
+
+static void test_views_keep_how_a_stack_was_found(void)
+{
+    uint8_t keep[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    struct cprof_filter filter = {.thread = keep};
+    struct cprof_profile *p, *views[3];
+    struct cprof_row row = {
+        .how = CPROF_HOW_SPLICED | CPROF_HOW_GUESSED, .n_added = 70, .values = {1, 5}};
+
+    CHECK_EQ(profile_sample(&p), 0);
+    row.time = p->time[2];
+    row.stack = p->stack[2];
+    CHECK_EQ(cprof_profile_add(p, &row), 0);
+    CHECK_EQ(cprof_view_window(p, row.time, row.time + 1, &views[0], NULL), 0);
+    CHECK_EQ(cprof_view_filter(p, &filter, &views[1], NULL), 0);
+    CHECK_EQ(cprof_view_with_comments(p, NULL, 0, &views[2], NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        size_t last = views[i]->n - 1;
+        CHECK_EQ(cprof_profile_how(views[i], last), row.how);
+        CHECK_EQ(cprof_profile_n_added(views[i], last), 70);
+        CHECK_EQ(cprof_profile_how(views[i], 0), 0);
+        cprof_profile_unref(views[i]);
+    }
     cprof_profile_unref(p);
 }
 
@@ -480,6 +509,7 @@ int main(void)
     RUN(test_no_window_without_times);
     RUN(test_filters_keep_what_they_say);
     RUN(test_a_part_forgets_the_counts_of_the_whole);
+    RUN(test_views_keep_how_a_stack_was_found);
     RUN(test_comments_are_added_to_a_copy);
     RUN(test_leaf_functions_by_row);
     RUN(test_out_of_memory_leaves_nothing_behind);

@@ -44,7 +44,10 @@ static void test_a_profile_with_itself_doubles_its_totals_and_nothing_else(void)
 
     CHECK_EQ(profile_sample(&p), 0);
     p->run.cpu_time = 1000;
-    p->run.n_guessed = 3;
+    p->run.n_verified = 3;
+    p->run.n_agreed = 2;
+    p->run.n_waited = 1;
+    p->run.n_live_dropped = 5;
     p->run.period = 7;
     CHECK_EQ(cprof_profile_add_comment(p, "note"), 0);
     twice = merged(p, p);
@@ -57,7 +60,10 @@ static void test_a_profile_with_itself_doubles_its_totals_and_nothing_else(void)
     CHECK_EQ(twice->stacks->threads.n, p->stacks->threads.n);
     CHECK_EQ(twice->comments.n, 1);
     CHECK_EQ(twice->run.cpu_time, 2000);
-    CHECK_EQ(twice->run.n_guessed, 6);
+    CHECK_EQ(twice->run.n_verified, 6);
+    CHECK_EQ(twice->run.n_agreed, 4);
+    CHECK_EQ(twice->run.n_waited, 2);
+    CHECK_EQ(twice->run.n_live_dropped, 10);
     CHECK_EQ(twice->run.period, 7);
     CHECK_STR(text(twice, twice->run.event), "task-clock");
     CHECK(twice->run.has_times && twice->is_unsorted);
@@ -69,6 +75,24 @@ static void test_a_profile_with_itself_doubles_its_totals_and_nothing_else(void)
     CHECK_EQ(after.ends[CPROF_END_TRUNCATED], 2 * before.ends[CPROF_END_TRUNCATED]);
     cprof_profile_unref(twice);
     cprof_profile_unref(p);
+}
+
+static void test_how_stacks_were_found_is_kept(void)
+{
+    struct cprof_profile *p, *plain, *sum;
+    struct cprof_row row = {.how = CPROF_HOW_CONTINUED, .n_added = 9, .values = {1, 5}};
+
+    CHECK_EQ(profile_sample(&plain), 0);
+    CHECK_EQ(profile_sample(&p), 0);
+    row.stack = p->stack[0];
+    CHECK_EQ(cprof_profile_add(p, &row), 0);
+    sum = merged(plain, p);
+    CHECK_EQ(cprof_profile_how(sum, 16), CPROF_HOW_CONTINUED);
+    CHECK_EQ(cprof_profile_n_added(sum, 16), 9);
+    CHECK_EQ(cprof_profile_how(sum, 15), 0);
+    cprof_profile_unref(sum);
+    cprof_profile_unref(p);
+    cprof_profile_unref(plain);
 }
 
 static void test_cpu_time_is_known_when_all_know_it(void)
@@ -247,6 +271,7 @@ static void test_out_of_memory_leaves_nothing_behind(void)
 int main(void)
 {
     RUN(test_a_profile_with_itself_doubles_its_totals_and_nothing_else);
+    RUN(test_how_stacks_were_found_is_kept);
     RUN(test_cpu_time_is_known_when_all_know_it);
     RUN(test_the_same_file_elsewhere_is_the_same_place);
     RUN(test_other_code_at_the_same_place_stays_apart);
