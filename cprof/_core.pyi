@@ -52,6 +52,9 @@ class Profile:
     def totals(self) -> list[int]: ...
     def quality(self) -> dict[str, Any]:
         """struct cprof_quality by field name without "n_"; "ends" is {name: count}."""
+    def quality_by_module(self) -> list[tuple[str, dict[str, Any], dict[str, int]]]:
+        """(module, quality() of the samples taken in it, {end: stacks that broke off in it}),
+        most samples first; see profile.h."""
     def window(self, start: int, end: int, /) -> Profile: ...
     def filter(
         self,

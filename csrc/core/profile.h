@@ -74,7 +74,8 @@ struct cprof_profile {
     uint32_t *thread;         /* number in stacks->threads */
     uint32_t *stack;          /* leaf node in stacks->nodes */
     uint8_t *how;             /* enum cprof_how: how the stack was found; NULL: all 0 */
-    uint16_t *n_added;        /* outermost frames spliced or continued; NULL: all 0 */
+    uint16_t
+        *n_added; /* outermost frames spliced or continued, 65535 = or more; NULL: 0 */
     int64_t *values[CPROF_MAX_SAMPLE_TYPES]; /* NULL: 1, but for the rows in odd_values */
     CPROF_VEC(struct cprof_odd_value) odd_values[CPROF_MAX_SAMPLE_TYPES]; /* by row */
     size_t n_types;
@@ -146,7 +147,7 @@ int64_t cprof_profile_total(const struct cprof_profile *p, size_t type);
 /* The type that tools show when not told: run.default_type, else the last. */
 size_t cprof_profile_default_type(const struct cprof_profile *p);
 
-/* The quality of these rows, counted from them. */
+/* The quality of these rows, counted from them: right for every view. */
 struct cprof_quality {
     uint64_t n_samples;          /* rows that are samples (not "[lost]") */
     uint64_t n_lost;             /* samples lost, estimated into these rows */
@@ -154,7 +155,23 @@ struct cprof_quality {
     uint64_t ends[CPROF_N_ENDS]; /* samples by why their stack ended */
     uint64_t n_unknown;          /* samples whose leaf has no name at all */
     uint64_t n_kernel;           /* samples taken in the kernel */
+    /* samples by how their stack was found: enum cprof_how */
+    uint64_t n_fallback, n_guessed, n_spliced, n_continued, n_refused;
 };
 int cprof_profile_quality(const struct cprof_profile *p, struct cprof_quality *ret);
+
+/* The same by module. `samples` counts those whose leaf is in the module (n_lost and
+ * n_throttled are 0); `broke` those of any leaf whose stack got as far as this module's
+ * code and no further, by why. The samples of all entries add up to the profile's, and so
+ * do the stacks that broke. */
+struct cprof_module_quality {
+    uint32_t module; /* string; "" for code of no known mapping */
+    struct cprof_quality samples;
+    uint64_t broke[CPROF_N_ENDS];
+};
+/* In order of samples, largest first, then name; modules with neither samples nor broken
+ * stacks are left out. *ret is owned: free(). 0 or -ENOMEM. */
+int cprof_profile_quality_by_module(const struct cprof_profile *p,
+                                    struct cprof_module_quality **ret, size_t *n);
 
 #endif

@@ -158,23 +158,37 @@ static PyObject *Profile_totals(PyObject *op, PyObject *unused)
     return list;
 }
 
-static PyObject *make_ends(const struct cprof_quality *quality)
+static PyObject *make_ends(const uint64_t ends[CPROF_N_ENDS])
 {
-    PyObject *ends = PyDict_New();
+    PyObject *dict = PyDict_New();
 
-    for (unsigned i = 0; ends && i < CPROF_N_ENDS; i++) {
-        PyObject *n = PyLong_FromUnsignedLongLong(quality->ends[i]);
-        if (!n || PyDict_SetItemString(ends, cprof_end_name(i), n) < 0)
-            Py_CLEAR(ends);
+    for (unsigned i = 0; dict && i < CPROF_N_ENDS; i++) {
+        PyObject *n = PyLong_FromUnsignedLongLong(ends[i]);
+        if (!n || PyDict_SetItemString(dict, cprof_end_name(i), n) < 0)
+            Py_CLEAR(dict);
         Py_XDECREF(n);
     }
-    return ends;
+    return dict;
+}
+
+static PyObject *make_quality(const struct cprof_quality *q)
+{
+    typedef unsigned long long number;
+
+    return Py_BuildValue("{sKsKsKsKsKsKsKsKsKsKsN}", "samples", (number)q->n_samples,
+                         "lost", (number)q->n_lost, "throttled", (number)q->n_throttled,
+                         "unknown", (number)q->n_unknown, "kernel", (number)q->n_kernel,
+                         "fallback", (number)q->n_fallback, "guessed",
+                         (number)q->n_guessed, "spliced", (number)q->n_spliced,
+                         "continued", (number)q->n_continued, "refused",
+                         (number)q->n_refused, "ends", make_ends(q->ends));
 }
 
 PyDoc_STRVAR(Profile_quality_doc,
              "quality($self, /)\n--\n\n"
-             "How good these rows are: samples, lost, throttled, unknown, kernel, and\n"
-             "ends, {why stacks ended: samples}.");
+             "How good these rows are: samples, lost, throttled, unknown, kernel,\n"
+             "fallback, guessed, spliced, continued, refused, and ends, {why stacks\n"
+             "ended: samples}.");
 static PyObject *Profile_quality(PyObject *op, PyObject *unused)
 {
     const struct cprof_profile *p = cprof_py_profile_of(op);
@@ -187,12 +201,39 @@ static PyObject *Profile_quality(PyObject *op, PyObject *unused)
     Py_END_ALLOW_THREADS
     if (r < 0)
         return cprof_py_raise_code(cprof_py_state_of(op), r, "profile");
-    return Py_BuildValue(
-        "{sKsKsKsKsKsN}", "samples", (unsigned long long)quality.n_samples, "lost",
-        (unsigned long long)quality.n_lost, "throttled",
-        (unsigned long long)quality.n_throttled, "unknown",
-        (unsigned long long)quality.n_unknown, "kernel",
-        (unsigned long long)quality.n_kernel, "ends", make_ends(&quality));
+    return make_quality(&quality);
+}
+
+PyDoc_STRVAR(
+    Profile_quality_by_module_doc,
+    "quality_by_module($self, /)\n--\n\n"
+    "[(module, quality() of the samples taken in it, {why: stacks of any sample\n"
+    "that broke off in it})], most samples first.");
+static PyObject *Profile_quality_by_module(PyObject *op, PyObject *unused)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    struct cprof_module_quality *modules = NULL;
+    PyObject *list;
+    size_t n = 0;
+    int r;
+
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_profile_quality_by_module(p, &modules, &n);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(cprof_py_state_of(op), r, "profile");
+    list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list && i < n; i++) {
+        const char *name = cprof_stacks_text(p->stacks, modules[i].module);
+        PyObject *row =
+            Py_BuildValue("(NNN)", cprof_py_text(name), make_quality(&modules[i].samples),
+                          make_ends(modules[i].broke));
+        if (!row || PyList_SetItem(list, (Py_ssize_t)i, row) < 0)
+            Py_CLEAR(list);
+    }
+    free(modules);
+    return list;
 }
 
 /* O& converter: a time in ns that is not negative. */
@@ -441,6 +482,8 @@ static PyMethodDef Profile_methods[] = {
     {"leaf_functions", Profile_leaf_functions, METH_NOARGS, Profile_leaf_functions_doc},
     {"totals", Profile_totals, METH_NOARGS, Profile_totals_doc},
     {"quality", Profile_quality, METH_NOARGS, Profile_quality_doc},
+    {"quality_by_module", Profile_quality_by_module, METH_NOARGS,
+     Profile_quality_by_module_doc},
     {"window", Profile_window, METH_VARARGS, Profile_window_doc},
     {"filter", (PyCFunction)(void (*)(void))Profile_filter, METH_VARARGS | METH_KEYWORDS,
      Profile_filter_doc},

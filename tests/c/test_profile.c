@@ -161,6 +161,148 @@ static void test_quality_counts_what_ends_and_what_is_lost(void)
     cprof_profile_unref(p);
 }
 
+static int row_found(struct cprof_profile *p, const char *stack, unsigned how, int64_t n)
+{
+    struct cprof_row row = {.how = (uint8_t)how, .values = {n, 10}};
+    struct cprof_thread thread = {.pid = 7, .tid = 7};
+    int r;
+
+    if ((r = cprof_stacks_thread(p->stacks, &thread, NULL, 0, &row.thread)) < 0 ||
+        (r = stack_named(p->stacks, stack, &row.stack)) < 0)
+        return r;
+    return cprof_profile_add(p, &row);
+}
+
+static int profile_of_many_ways(struct cprof_profile **ret)
+{
+    static const struct {
+        const char *stack;
+        unsigned how;
+        int64_t n;
+    } ROWS[] = {
+        {"main;a", 0, 10},
+        {"main;libx!c", CPROF_HOW_FALLBACK, 2},
+        {"main;libx!c", CPROF_HOW_GUESSED | CPROF_HOW_FALLBACK, 1},
+        {"main;liby!d", CPROF_HOW_SPLICED, 3},
+        {"main;liby!d", CPROF_HOW_CONTINUED, 4},
+        {"[truncated];liby!deep;a", CPROF_HOW_REFUSED, 5},
+        {"[no unwind info];libx!c;a", 0, 6},
+        {"[no mapping];?;libx!c", 0, 7},
+        {"[bad memory];[kernel.kallsyms]!fault", 0, 8},
+        {"[lost]", 0, 99},
+    };
+    int r = profile_new(ret);
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]) && r == 0; i++)
+        r = row_found(*ret, ROWS[i].stack, ROWS[i].how, ROWS[i].n);
+    return r;
+}
+
+static void test_quality_counts_how_stacks_were_found(void)
+{
+    struct cprof_profile *p, *part;
+    struct cprof_quality q;
+
+    CHECK_EQ(profile_of_many_ways(&p), 0);
+    CHECK_EQ(cprof_profile_quality(p, &q), 0);
+    CHECK_EQ(q.n_samples, 46);
+    CHECK_EQ(q.n_lost, 99);
+    CHECK_EQ(q.n_fallback, 3);
+    CHECK_EQ(q.n_guessed, 1);
+    CHECK_EQ(q.n_spliced, 3);
+    CHECK_EQ(q.n_continued, 4);
+    CHECK_EQ(q.n_refused, 5);
+    CHECK_EQ(q.ends[CPROF_END_NO_MAPPING], 7);
+    CHECK_EQ(cprof_profile_create(p->stacks, &part), 0);
+    CHECK_EQ(cprof_profile_quality(part, &q), 0);
+    CHECK_EQ(q.n_samples + q.n_fallback + q.n_spliced, 0); /* of its own rows */
+    cprof_profile_unref(part);
+    cprof_profile_unref(p);
+}
+
+static const struct cprof_module_quality *module_named(const struct cprof_profile *p,
+                                                       const char *name,
+                                                       struct cprof_module_quality *all,
+                                                       size_t n)
+{
+    static const struct cprof_module_quality NONE;
+
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(cprof_stacks_text(p->stacks, all[i].module), name))
+            return &all[i];
+    CHECK_STR("no such module", name);
+    return &NONE;
+}
+
+static void test_quality_by_module_tells_where_stacks_break(void)
+{
+    const struct cprof_module_quality *prog, *libx, *liby, *kernel, *none;
+    struct cprof_module_quality *all;
+    struct cprof_profile *p;
+    uint64_t samples = 0;
+    size_t n;
+
+    CHECK_EQ(profile_of_many_ways(&p), 0);
+    CHECK_EQ(cprof_profile_quality_by_module(p, &all, &n), 0);
+    CHECK_EQ(n, 5);
+    prog = module_named(p, "prog", all, n);
+    libx = module_named(p, "libx", all, n);
+    liby = module_named(p, "liby", all, n);
+    kernel = module_named(p, "[kernel.kallsyms]", all, n);
+    none = module_named(p, "", all, n);
+    CHECK(prog == &all[0] && libx == &all[1] && kernel == &all[2]); /* 21, 10, 8, 7, 0 */
+    CHECK_EQ(prog->samples.n_samples, 21);
+    CHECK_EQ(prog->samples.ends[CPROF_END_ROOT], 10);
+    CHECK_EQ(prog->samples.ends[CPROF_END_TRUNCATED], 5);
+    CHECK_EQ(prog->samples.n_refused, 5);
+    CHECK_EQ(prog->broke[CPROF_END_TRUNCATED], 0);
+    CHECK_EQ(prog->broke[CPROF_END_NO_MAPPING], 7); /* frame "?" lies in it */
+    CHECK_EQ(libx->samples.n_samples, 10);
+    CHECK_EQ(libx->samples.n_fallback, 3);
+    CHECK_EQ(libx->samples.n_guessed, 1);
+    CHECK_EQ(libx->broke[CPROF_END_NO_INFO], 6);
+    CHECK_EQ(liby->samples.n_samples, 7);
+    CHECK_EQ(liby->samples.n_spliced, 3);
+    CHECK_EQ(liby->samples.n_continued, 4);
+    CHECK_EQ(liby->broke[CPROF_END_TRUNCATED], 5);
+    CHECK_EQ(kernel->samples.n_kernel, 8);
+    CHECK_EQ(kernel->broke[CPROF_END_BAD_MEMORY], 0);
+    CHECK_EQ(none->samples.n_samples, 0); /* lost samples are of no module */
+    CHECK_EQ(none->broke[CPROF_END_BAD_MEMORY], 8);
+    for (size_t i = 0; i < n; i++)
+        samples += all[i].samples.n_samples;
+    CHECK_EQ(samples, 46);
+    free(all);
+    cprof_profile_unref(p);
+}
+
+/* An address in no mapping says nothing: the code that led to it does. */
+static void test_stacks_break_in_the_last_code_that_is_known(void)
+{
+    struct cprof_profile *p;
+    struct cprof_module_quality *all;
+    struct cprof_row row = {.values = {1, 1}};
+    uint32_t nowhere, node, libx;
+    size_t n;
+
+    CHECK_EQ(profile_new(&p), 0);
+    CHECK_EQ(stack_named(p->stacks, "libx!c", &libx), 0);
+    CHECK_EQ(cprof_stacks_location(p->stacks, 99, CPROF_NONE, &nowhere), 0);
+    CHECK_EQ(cprof_stacks_node(p->stacks, CPROF_NONE,
+                               p->stacks->pseudo[CPROF_END_NO_MAPPING], &node),
+             0);
+    CHECK_EQ(cprof_stacks_node(p->stacks, node, nowhere, &node), 0);
+    libx = p->stacks->nodes.data[libx].location;
+    CHECK_EQ(cprof_stacks_node(p->stacks, node, libx, &row.stack), 0);
+    CHECK_EQ(cprof_profile_add(p, &row), 0);
+    CHECK_EQ(cprof_profile_quality_by_module(p, &all, &n), 0);
+    CHECK_EQ(n, 1);
+    CHECK_STR(cprof_stacks_text(p->stacks, all[0].module), "libx");
+    CHECK_EQ(all[0].broke[CPROF_END_NO_MAPPING], 1);
+    free(all);
+    cprof_profile_unref(p);
+}
+
 static void test_default_type_is_the_last_unless_named(void)
 {
     struct cprof_profile *p;
@@ -207,7 +349,9 @@ static int attempt(void *unused)
 {
     struct cprof_row row = {.how = 1, .n_added = 1, .values = {9, 9}};
     struct cprof_profile *p, *copy;
+    struct cprof_module_quality *modules;
     struct cprof_quality q;
+    size_t n;
     int r = profile_sample(&p);
 
     (void)unused;
@@ -221,6 +365,8 @@ static int attempt(void *unused)
         r = cprof_profile_add(p, &row);
     if (r >= 0)
         r = cprof_profile_quality(p, &q);
+    if (r >= 0 && (r = cprof_profile_quality_by_module(p, &modules, &n)) >= 0)
+        free(modules);
     if (r >= 0) {
         r = cprof_profile_copy(p, p->stacks, &copy);
         if (r >= 0)
@@ -243,6 +389,9 @@ int main(void)
     RUN(test_how_is_not_stored_where_nothing_says);
     RUN(test_rows_in_order_of_time_are_known_to_be);
     RUN(test_quality_counts_what_ends_and_what_is_lost);
+    RUN(test_quality_counts_how_stacks_were_found);
+    RUN(test_quality_by_module_tells_where_stacks_break);
+    RUN(test_stacks_break_in_the_last_code_that_is_known);
     RUN(test_default_type_is_the_last_unless_named);
     RUN(test_more_types_than_fit_are_refused);
     RUN(test_a_copy_has_the_same_rows_and_its_own_stacks);
