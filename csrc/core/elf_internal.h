@@ -21,12 +21,14 @@ const Elf64_Phdr *cprof_elf_segment(const struct cprof_elf *elf, size_t i);
 bool cprof_elf_fde_before(const struct cprof_elf *elf, uint64_t vaddr, uint64_t *start,
                           uint64_t *end);
 
+struct cprof_cfi_pair;
+
 /* Decode .eh_frame_hdr (elf_unwind.c); called once when the file is opened. */
 struct cprof_elf_tables {
     struct cprof_elf_unwind unwind;
     bool is_there;
-    uint8_t table_encoding; /* DW_EH_PE_*, DW_EH_PE_omit when there is no table */
-    int32_t *made;          /* owned: unwind.made_table */
+    uint8_t table_encoding;      /* DW_EH_PE_*, DW_EH_PE_omit when there is no table */
+    struct cprof_cfi_pair *made; /* owned: unwind.made_table */
 };
 void cprof_elf_tables_read(const struct cprof_elf *elf, struct cprof_elf_tables *ret);
 void cprof_elf_tables_deinit(struct cprof_elf_tables *tables);
