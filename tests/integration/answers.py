@@ -1,6 +1,7 @@
 """How the tests read a profile, and what a workload says about itself."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -11,6 +12,12 @@ from pathlib import Path
 import cprof
 
 Stack = tuple[str, ...]
+
+UNWINDERS = ("libunwind",)  # those that read unwind tables: each has to give the truth
+BEFORE_MAIN = ("_start", "__libc_start_main", "__libc_start_call_main", "__libc_start_main_impl")
+_STRIPPED_LIBC = re.compile(r"libc\.so\.6!fn_0x")  # __libc_start_call_main without libc6-dbg
+# How a workload looks at its clock (see workload.h), at the end of a grammar.
+CLOCK = r"( thread_ns)?( clock_ns)?( clock_gettime@plt| _*clock_gettime( __vdso_clock_gettime)?)?"
 
 
 def truth(output: str) -> dict[str, int]:
@@ -45,6 +52,37 @@ def stacks(profile: cprof.Profile) -> Counter[Stack]:
     for number, count in counts.items():
         result[tuple(name for name, _ in reversed(core.stack(number)))] += count
     return result
+
+
+def chains(profile: cprof.Profile) -> Counter[str]:
+    """Samples by the user's part of their stack, "main work", without what precedes main."""
+    core = profile._core
+    columns = profile.columns
+    result: Counter[str] = Counter()
+    for number, samples in zip(columns["stack"], columns["samples"], strict=True):
+        frames = reversed(core.stack(number))
+        names = [name for name, module in frames if not module.startswith("[kernel")]
+        while names and (names[0] in BEFORE_MAIN or _STRIPPED_LIBC.match(names[0])):
+            names.pop(0)
+        result[" ".join(names)] += samples
+    return result
+
+
+def check_grammar(profile: cprof.Profile, grammar: str, *, wrong: float = 0.001) -> Counter[str]:
+    """The chains with a function of `grammar` in them, of which all but the part `wrong`
+    have to match it. The others are the program's start and end, and few."""
+    words = set(re.findall(r"\w+", grammar))
+    inside = Counter({c: n for c, n in chains(profile).items() if not words.isdisjoint(c.split())})
+    assert inside.total() >= 0.95 * profile.samples, chains(profile).most_common(5)
+    pattern = re.compile(grammar)
+    misfits = Counter({c: n for c, n in inside.items() if not pattern.fullmatch(c)})
+    assert misfits.total() <= wrong * inside.total(), misfits.most_common(5)
+    return inside
+
+
+def ends_in(counts: Counter[str], function: str) -> float:
+    """The part of the chains whose leaf it is."""
+    return sum(n for chain, n in counts.items() if chain.split()[-1] == function) / counts.total()
 
 
 def part(counts: Counter[Stack], test: Callable[[Stack], bool]) -> float:

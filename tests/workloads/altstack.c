@@ -1,6 +1,6 @@
-/* altstack.c - a signal handler at work on a stack of its own.
+/* altstack.c - a signal handler at work, on a stack of its own or not.
  *
- *   altstack SECONDS    of CPU time
+ *   altstack SECONDS [same]    of CPU time; "same": on the stack that it interrupts
  *
  * Every 10 ms of CPU time a timer interrupts victim(), called by main(); the handler,
  * on_signal(), burns 8 ms in handler_work() on the alternate stack. Truth, printed at the
@@ -41,7 +41,8 @@ int main(int argc, char **argv)
 {
     static char memory[65536];
     stack_t stack = {.ss_sp = memory, .ss_size = sizeof(memory)};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    struct sigaction action = {.sa_handler = on_signal,
+                               .sa_flags = argc > 2 ? 0 : SA_ONSTACK};
     struct itimerspec every = {.it_value.tv_nsec = 10000000,
                                .it_interval.tv_nsec = 10000000};
     uint64_t begin = thread_ns();
