@@ -1,10 +1,19 @@
-/* pprof_facts.h - what a profile.proto file has no field for (how the recording was made,
- * what it lost) as comments "cprof.<key>: <value>". Private to the pprof writer and
- * reader. */
+/* pprof_facts.h - what a profile.proto file has no field for. Private to the pprof writer
+ * and reader.
+ *
+ * How the recording was made and what it lost are comments "cprof.<key>: <value>", which
+ * are read back. How good the stacks are follows as comments for people, under the keys
+ * of Profile.quality, and for each module "cprof.module: <name>: <key> <value>, ...";
+ * these are not read back but counted again, as each sample keeps how its stack was found
+ * in two labels. */
 #ifndef CPROF_PPROF_FACTS_H
 #define CPROF_PPROF_FACTS_H
 
 #include "profile.h"
+
+#define PPROF_LABEL_HOW "unwind"         /* "guessed", "spliced,guessed" ...*/
+#define PPROF_LABEL_ADDED "unwind_added" /* outermost frames spliced or continued */
+#define PPROF_UNIT_ADDED "frames"
 
 /* Call `each` with every fact that is known, until it fails; returns what it returned.
  * The text is borrowed for the call. 0, -ENOMEM or the error of `each`. */

@@ -391,12 +391,29 @@ static bool is_thread_label(struct reader *rd, const struct cprof_label *label,
     return true;
 }
 
-static int read_thread(struct reader *rd, const Perftools__Profiles__Sample *from,
-                       struct cprof_thread *to, uint32_t *ret)
+/* A label of ours that says how the stack was found: taken into *to. */
+static bool is_how_label(struct reader *rd, const struct cprof_label *label,
+                         struct cprof_row *to)
 {
+    const char *key = cprof_stacks_text(rd->s, label->key);
+
+    if (!to->how && !strcmp(key, PPROF_LABEL_HOW))
+        return cprof_how_parse(cprof_stacks_text(rd->s, label->text), &to->how);
+    if (to->n_added || label->text || label->number <= 0 || label->number > UINT16_MAX ||
+        strcmp(key, PPROF_LABEL_ADDED) ||
+        strcmp(cprof_stacks_text(rd->s, label->unit), PPROF_UNIT_ADDED))
+        return false;
+    to->n_added = (uint16_t)label->number;
+    return true;
+}
+
+/* Whose sample it is, and how its stack was found. */
+static int read_labels(struct reader *rd, const Perftools__Profiles__Sample *from,
+                       struct cprof_row *row)
+{
+    struct cprof_thread thread = {.pid = -1, .tid = -1};
     int r;
 
-    *to = (struct cprof_thread){.pid = -1, .tid = -1};
     rd->labels.n = 0;
     for (size_t i = 0; i < from->n_label; i++) {
         struct cprof_label label = {.number = from->label[i]->num};
@@ -406,10 +423,13 @@ static int read_thread(struct reader *rd, const Perftools__Profiles__Sample *fro
             return r;
         if (!label.text && !label.number && !label.unit)
             continue; /* says nothing: no reader keeps it */
-        if (!is_thread_label(rd, &label, to) && cprof_vec_push(&rd->labels, label) < 0)
+        if (!is_thread_label(rd, &label, &thread) && !is_how_label(rd, &label, row) &&
+            cprof_vec_push(&rd->labels, label) < 0)
             return no_memory(rd->err);
     }
-    r = cprof_stacks_thread(rd->s, to, rd->labels.data, rd->labels.n, ret);
+    row->pid = thread.pid;
+    row->tid = thread.tid;
+    r = cprof_stacks_thread(rd->s, &thread, rd->labels.data, rd->labels.n, &row->thread);
     return check(rd, r);
 }
 
@@ -420,7 +440,6 @@ static int read_samples(struct reader *rd)
     for (size_t i = 0; i < m->n_sample; i++) {
         const Perftools__Profiles__Sample *from = m->sample[i];
         struct cprof_row row = {.cpu = -1};
-        struct cprof_thread thread;
         int r;
 
         if (from->n_value != m->n_sample_type)
@@ -428,10 +447,8 @@ static int read_samples(struct reader *rd)
                        "sample %zu has %zu values for %zu sample types", i + 1,
                        from->n_value, m->n_sample_type);
         if ((r = read_stack(rd, i, &row.stack)) < 0 ||
-            (r = read_thread(rd, from, &thread, &row.thread)) < 0)
+            (r = read_labels(rd, from, &row)) < 0)
             return r;
-        row.pid = thread.pid;
-        row.tid = thread.tid;
         memcpy(row.values, from->value, from->n_value * sizeof(*row.values));
         r = check(rd, cprof_profile_add(rd->p, &row));
         if (r < 0)

@@ -14,8 +14,10 @@ enum { BATCH = 256, BATCH_BYTES = 1 << 20 };
 
 enum { GZIP_LEVEL = 1, GZIP_WINDOW = 15 + 16 };
 
-struct sample { /* the rows of one stack and thread */
+struct sample { /* the rows of one stack, found in one way, and of one thread */
     uint32_t stack, thread;
+    uint8_t how;
+    uint16_t n_added;
 };
 
 struct writer {
@@ -151,30 +153,46 @@ static bool is_full(const struct writer *w, size_t n)
     return n == BATCH || w->arena.n >= BATCH_BYTES;
 }
 
-/* One sample for each stack and thread, in order of their first row. */
+/* The number of the sample that `wanted` belongs to, made when it is the first. */
+static int number_sample(struct writer *w, struct cprof_map *ids,
+                         const struct sample *wanted, uint32_t *ret)
+{
+    uint64_t key = (uint64_t)wanted->stack << 32 | wanted->thread;
+    size_t at = 0;
+    uint32_t id;
+
+    key = cprof_hash_mix(key) ^ (uint64_t)wanted->how << 16 ^ wanted->n_added;
+    while ((id = cprof_map_next(ids, key, &at)) != CPROF_MAP_NONE) {
+        const struct sample *known = &w->samples.data[id];
+        *ret = id;
+        if (known->stack == wanted->stack && known->thread == wanted->thread &&
+            known->how == wanted->how && known->n_added == wanted->n_added)
+            return 0;
+    }
+    *ret = (uint32_t)w->samples.n;
+    if (*ret == CPROF_MAP_NONE || cprof_vec_push(&w->samples, *wanted) < 0 ||
+        cprof_vec_reserve(&w->values, w->p->n_types) < 0 ||
+        cprof_map_add(ids, key, *ret) < 0)
+        return -ENOMEM;
+    for (size_t k = 0; k < w->p->n_types; k++)
+        w->values.data[w->values.n++] = 0;
+    return 0;
+}
+
+/* In order of their first row. */
 static int aggregate(struct writer *w)
 {
     const struct cprof_profile *p = w->p;
     struct cprof_map ids = {0};
     int r = 0;
 
-    for (size_t i = 0; i < p->n && r >= 0; i++) {
-        struct sample sample = {p->stack[i], p->thread[i]};
-        uint64_t key = (uint64_t)sample.stack << 32 | sample.thread;
-        uint32_t id = cprof_map_get(&ids, key);
+    for (size_t i = 0; i < p->n && r == 0; i++) {
+        struct sample sample = {p->stack[i], p->thread[i], cprof_profile_how(p, i),
+                                cprof_profile_n_added(p, i)};
+        uint32_t id = 0;
 
-        if (id == CPROF_MAP_NONE) {
-            id = (uint32_t)w->samples.n;
-            if (id == CPROF_MAP_NONE || cprof_vec_push(&w->samples, sample) < 0 ||
-                cprof_vec_reserve(&w->values, p->n_types) < 0 ||
-                cprof_map_add(&ids, key, id) < 0) {
-                r = -ENOMEM;
-                break;
-            }
-            for (size_t k = 0; k < p->n_types; k++)
-                w->values.data[w->values.n++] = 0;
-        }
-        for (size_t k = 0; k < p->n_types; k++) {
+        r = number_sample(w, &ids, &sample, &id);
+        for (size_t k = 0; k < p->n_types && r == 0; k++) {
             int64_t *value = &w->values.data[id * p->n_types + k];
             *value = cprof_sum(*value, cprof_profile_value(p, k, i));
         }
@@ -286,7 +304,7 @@ static void write_header(struct writer *w)
 }
 
 static void add_number(struct writer *w, Perftools__Profiles__Label *labels, size_t *n,
-                       const char *key, int32_t number)
+                       const char *key, int32_t number, const char *unit)
 {
     Perftools__Profiles__Label *label = &labels[*n];
 
@@ -295,7 +313,7 @@ static void add_number(struct writer *w, Perftools__Profiles__Label *labels, siz
     perftools__profiles__label__init(label);
     label->key = text(w, key);
     label->num = number;
-    label->num_unit = text(w, "id"); /* without a unit, readers lose a 0 */
+    label->num_unit = text(w, unit);
     ++*n;
 }
 
@@ -312,19 +330,37 @@ static void add_text(struct writer *w, Perftools__Profiles__Label *labels, size_
     ++*n;
 }
 
-static void add_labels(struct writer *w, uint32_t thread, Perftools__Profiles__Sample *to)
+/* How the stack was found, where there is something to say; pprof_facts.h. */
+static void add_how(struct writer *w, Perftools__Profiles__Label *labels, size_t *n,
+                    const struct sample *sample)
 {
-    const struct cprof_thread *t = &w->s->threads.data[thread];
-    size_t most = 4 + t->n_labels, n = 0;
+    char how[CPROF_HOW_TEXT];
+
+    if (sample->how) {
+        perftools__profiles__label__init(&labels[*n]);
+        labels[*n].key = text(w, PPROF_LABEL_HOW);
+        labels[*n].str = text(w, cprof_how_text(sample->how, how));
+        ++*n;
+    }
+    if (sample->n_added)
+        add_number(w, labels, n, PPROF_LABEL_ADDED, sample->n_added, PPROF_UNIT_ADDED);
+}
+
+static void add_labels(struct writer *w, const struct sample *sample,
+                       Perftools__Profiles__Sample *to)
+{
+    const struct cprof_thread *t = &w->s->threads.data[sample->thread];
+    size_t most = 6 + t->n_labels, n = 0;
     Perftools__Profiles__Label *labels = take(w, most, sizeof(*labels));
     Perftools__Profiles__Label **at = take(w, most, sizeof(*at));
 
     if (!labels || !at)
         return;
-    add_number(w, labels, &n, "pid", t->pid);
-    add_number(w, labels, &n, "tid", t->tid);
+    add_number(w, labels, &n, "pid", t->pid, "id"); /* without a unit, readers lose a 0 */
+    add_number(w, labels, &n, "tid", t->tid, "id");
     add_text(w, labels, &n, "thread", t->name);
     add_text(w, labels, &n, "comm", t->comm);
+    add_how(w, labels, &n, sample);
     for (uint32_t i = 0; i < t->n_labels; i++) {
         const struct cprof_label *from = &w->s->labels.data[t->first_label + i];
         perftools__profiles__label__init(&labels[n]);
@@ -358,7 +394,7 @@ static Perftools__Profiles__Sample *sample_message(struct writer *w, size_t i)
         to->location_id[to->n_location_id++] = w->location_ids[nodes[at].location];
     to->n_value = w->p->n_types;
     to->value = w->values.data + i * w->p->n_types;
-    add_labels(w, sample->thread, to);
+    add_labels(w, sample, to);
     return to;
 }
 

@@ -147,6 +147,12 @@ int64_t cprof_profile_total(const struct cprof_profile *p, size_t type);
 /* The type that tools show when not told: run.default_type, else the last. */
 size_t cprof_profile_default_type(const struct cprof_profile *p);
 
+/* Of enum cprof_how: "guessed", "fallback,spliced" ..., "" for 0; returns `text`. */
+enum { CPROF_HOW_TEXT = 64 };
+const char *cprof_how_text(uint8_t how, char text[CPROF_HOW_TEXT]);
+/* Back, in the same order of words; false, and *ret untouched, when it is none. */
+bool cprof_how_parse(const char *text, uint8_t *ret);
+
 /* The quality of these rows, counted from them: right for every view. */
 struct cprof_quality {
     uint64_t n_samples;          /* rows that are samples (not "[lost]") */

@@ -1,6 +1,40 @@
 #define _GNU_SOURCE /* qsort_r */
 #include "profile.h"
 
+static const char *const HOW_NAMES[] = {"fallback", "guessed", "spliced", "continued",
+                                        "refused"}; /* by bit */
+enum { N_HOW = sizeof(HOW_NAMES) / sizeof(HOW_NAMES[0]) };
+
+const char *cprof_how_text(uint8_t how, char text[CPROF_HOW_TEXT])
+{
+    char *end = text;
+
+    *end = '\0';
+    for (unsigned i = 0; i < N_HOW; i++)
+        if (how >> i & 1)
+            end = stpcpy(stpcpy(end, end > text ? "," : ""), HOW_NAMES[i]);
+    return text;
+}
+
+bool cprof_how_parse(const char *text, uint8_t *ret)
+{
+    unsigned how = 0;
+    bool is_more = true;
+
+    for (unsigned i = 0; i < N_HOW && is_more; i++) {
+        size_t n = strlen(HOW_NAMES[i]);
+        if (strncmp(text, HOW_NAMES[i], n) || (text[n] && text[n] != ','))
+            continue;
+        how |= 1u << i;
+        is_more = text[n] == ',';
+        text += n + is_more;
+    }
+    if (is_more)
+        return false;
+    *ret = (uint8_t)how;
+    return true;
+}
+
 /* What is asked of every row, known for every node. */
 struct survey {
     const struct cprof_profile *p;

@@ -117,7 +117,10 @@ static void test_facts_of_the_recording_come_back(void)
     run->cpu_time = 123456789012;
     run->n_switches = 17;
     run->n_records_bad = 1;
-    run->n_guessed = 2;
+    run->n_verified = 10;
+    run->n_agreed = 9;
+    run->n_waited = 8;
+    run->n_live_dropped = 7;
     run->stack_bytes = 32768;
     run->is_kernel_excluded = true;
     CHECK_EQ(cprof_stacks_string(p->stacks, "libunwind", &run->unwinder), 0);
@@ -140,7 +143,10 @@ static void test_facts_of_the_recording_come_back(void)
     CHECK_EQ(run->cpu_time, 123456789012);
     CHECK_EQ(run->n_switches, 17);
     CHECK_EQ(run->n_records_bad, 1);
-    CHECK_EQ(run->n_guessed, 2);
+    CHECK_EQ(run->n_verified, 10);
+    CHECK_EQ(run->n_agreed, 9);
+    CHECK_EQ(run->n_waited, 8);
+    CHECK_EQ(run->n_live_dropped, 7);
     CHECK_EQ(run->stack_bytes, 32768);
     CHECK(run->is_kernel_excluded);
     CHECK_STR(text(again, run->event), "task-clock");
@@ -163,6 +169,81 @@ static void test_facts_of_the_recording_come_back(void)
     cprof_profile_unref(p);
     cprof_profile_unref(back);
     cprof_profile_unref(again);
+}
+
+static bool has_comment(const Perftools__Profiles__Profile *m, const char *text)
+{
+    for (size_t i = 0; i < m->n_comment; i++)
+        if (!strcmp(m->string_table[m->comment[i]], text))
+            return true;
+    return false;
+}
+
+static void test_quality_is_told_in_comments_and_kept_in_labels(void)
+{
+    struct cprof_row row = {
+        .how = CPROF_HOW_SPLICED | CPROF_HOW_GUESSED, .n_added = 300, .values = {3, 30}};
+    Perftools__Profiles__Profile *m;
+    struct cprof_profile *p, *back;
+    struct cprof_quality q, q_back;
+
+    CHECK_EQ(profile_sample(&p), 0);
+    CHECK_EQ(cprof_stacks_string(p->stacks, "table", &p->run.unwinder), 0);
+    row.stack = p->stack[0]; /* of the same stack and thread as rows without */
+    row.thread = p->thread[0];
+    CHECK_EQ(cprof_profile_add(p, &row), 0);
+    m = message_of(p);
+    CHECK_EQ(m->n_sample, 7);
+    CHECK(has_comment(m, "cprof.samples: 10"));
+    CHECK(has_comment(m, "cprof.lost: 5"));
+    CHECK(has_comment(m, "cprof.complete: 0.9"));
+    CHECK(has_comment(m, "cprof.truncated: 1"));
+    CHECK(has_comment(m, "cprof.spliced: 3"));
+    CHECK(has_comment(m, "cprof.module: prog: complete 1, samples 7, guessed 3, "
+                         "spliced 3"));
+    CHECK(has_comment(m, "cprof.module: libx: complete 0.666667, samples 3, truncated 1, "
+                         "broke 1"));
+    perftools__profiles__profile__free_unpacked(m, NULL);
+
+    back = round_trip(p);
+    CHECK_EQ(back->comments.n, 0);
+    CHECK_EQ(cprof_profile_quality(p, &q), 0);
+    CHECK_EQ(cprof_profile_quality(back, &q_back), 0);
+    CHECK(!memcmp(&q, &q_back, sizeof(q)));
+    CHECK_EQ(back->how[back->n - 1], row.how);
+    CHECK_EQ(back->n_added[back->n - 1], 300);
+    CHECK_EQ(back->stacks->threads.data[back->thread[back->n - 1]].n_labels, 0);
+    CHECK_EQ(cprof_profile_how(back, 0), 0);
+    cprof_profile_unref(p);
+    cprof_profile_unref(back);
+}
+
+/* Words, and numbers, that are not ours stay labels. */
+static void test_labels_of_others_are_left_alone(void)
+{
+    static const char *const TEXTS[] = {"guessed,", ",guessed",        "guessed,fallback",
+                                        "guesse",   "guessed,guessed", "spliced guessed"};
+    struct cprof_profile *p, *back;
+    uint8_t how = 77;
+
+    for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {
+        struct cprof_thread thread = {.pid = 7, .tid = 7};
+        struct cprof_label label = {0};
+        struct cprof_row row = {.pid = 7, .tid = 7, .values = {1, 1}};
+        CHECK(!cprof_how_parse(TEXTS[i], &how));
+        CHECK_EQ(profile_new(&p), 0);
+        CHECK_EQ(cprof_stacks_string(p->stacks, "unwind", &label.key), 0);
+        CHECK_EQ(cprof_stacks_string(p->stacks, TEXTS[i], &label.text), 0);
+        CHECK_EQ(cprof_stacks_thread(p->stacks, &thread, &label, 1, &row.thread), 0);
+        CHECK_EQ(stack_named(p->stacks, "main", &row.stack), 0);
+        CHECK_EQ(cprof_profile_add(p, &row), 0);
+        back = round_trip(p);
+        CHECK(!back->how);
+        CHECK_EQ(back->stacks->threads.data[0].n_labels, 1);
+        cprof_profile_unref(p);
+        cprof_profile_unref(back);
+    }
+    CHECK_EQ(how, 77);
 }
 
 static void check_rate(const char *comment, double rate)
@@ -675,6 +756,8 @@ int main(void)
 {
     RUN(test_what_is_written_reads_back);
     RUN(test_facts_of_the_recording_come_back);
+    RUN(test_quality_is_told_in_comments_and_kept_in_labels);
+    RUN(test_labels_of_others_are_left_alone);
     RUN(test_rates_are_read_strictly);
     RUN(test_the_file_keeps_the_rules_of_the_format);
     RUN(test_inlined_frames_are_innermost_first);

@@ -303,6 +303,24 @@ static void test_stacks_break_in_the_last_code_that_is_known(void)
     cprof_profile_unref(p);
 }
 
+static void test_every_way_has_a_text_that_is_read_back(void)
+{
+    char text[CPROF_HOW_TEXT];
+    uint8_t back = 77;
+
+    for (unsigned how = 1; how < 32; how++) {
+        CHECK(cprof_how_parse(cprof_how_text((uint8_t)how, text), &back));
+        CHECK_EQ(back, how);
+    }
+    CHECK_STR(cprof_how_text(0, text), "");
+    CHECK_STR(cprof_how_text(CPROF_HOW_FALLBACK | CPROF_HOW_SPLICED, text),
+              "fallback,spliced");
+    CHECK_STR(cprof_how_text(CPROF_HOW_CONTINUED, text), "continued");
+    CHECK_STR(cprof_how_text(CPROF_HOW_REFUSED | CPROF_HOW_GUESSED, text),
+              "guessed,refused");
+    CHECK(!cprof_how_parse("", &back));
+}
+
 static void test_default_type_is_the_last_unless_named(void)
 {
     struct cprof_profile *p;
@@ -392,6 +410,7 @@ int main(void)
     RUN(test_quality_counts_how_stacks_were_found);
     RUN(test_quality_by_module_tells_where_stacks_break);
     RUN(test_stacks_break_in_the_last_code_that_is_known);
+    RUN(test_every_way_has_a_text_that_is_read_back);
     RUN(test_default_type_is_the_last_unless_named);
     RUN(test_more_types_than_fit_are_refused);
     RUN(test_a_copy_has_the_same_rows_and_its_own_stacks);
