@@ -1,0 +1,135 @@
+/* rows - the table of unwind rows of a file, for tests and benchmarks.
+ *
+ *   rows dump FILE [DEBUG]     one line "rows N other N bad N", then one for each row:
+ *                              address, CFA and rbp in words
+ *   rows time DIR N FILE...    for each file one line: rows, and the seconds that the
+ * best of N runs took to make them, and to load them from the cache in DIR (0: it is not
+ * kept) */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "unwind_cache.h"
+
+static struct cprof_elf *must_open(const char *path)
+{
+    struct cprof_error err;
+    struct cprof_elf *elf;
+
+    if (cprof_elf_open(path, &elf, &err) < 0) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    return elf;
+}
+
+static void print_row(uint64_t base, const struct cprof_unwind_row *row)
+{
+    static const char *const specials[] = {"gap",    "root",   "signal",
+                                           "plt-11", "plt-10", "other"};
+    unsigned argument = cprof_cfa_argument(row->cfa);
+
+    printf("%" PRIx64 " ", base + row->pc);
+    switch (cprof_cfa_kind(row->cfa)) {
+    case CPROF_CFA_RSP:
+        printf("rsp+%u", argument * 8);
+        break;
+    case CPROF_CFA_RBP:
+        printf("rbp+%u", argument * 8);
+        break;
+    case CPROF_CFA_DEREF:
+        printf("*rbp-%u", argument * 8);
+        break;
+    case CPROF_CFA_SPECIAL:
+        printf("%s", specials[argument]);
+        break;
+    }
+    if (row->rbp == CPROF_RBP_SAME)
+        printf(" same\n");
+    else if (row->rbp == CPROF_RBP_UNDEFINED)
+        printf(" undefined\n");
+    else if (row->rbp == CPROF_RBP_AT_RBP)
+        printf(" *rbp\n");
+    else
+        printf(" c%+d\n", row->rbp * 8);
+}
+
+static int dump(const char *path, const char *debug_path)
+{
+    struct cprof_elf *elf = must_open(path);
+    struct cprof_elf *debug = debug_path ? must_open(debug_path) : NULL;
+    const struct cprof_unwind_row *data;
+    struct cprof_unwind_rows *rows;
+    struct cprof_error err;
+    uint64_t base;
+    size_t n;
+
+    if (cprof_unwind_rows_build(elf, debug, &rows, &err) < 0) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    data = cprof_unwind_rows_data(rows, &n, &base);
+    printf("rows %zu other %zu bad %zu\n", n, cprof_unwind_rows_n_other(rows),
+           cprof_unwind_rows_n_bad(rows));
+    for (size_t i = 0; i < n; i++)
+        print_row(base, &data[i]);
+    cprof_unwind_rows_destroy(rows);
+    cprof_elf_unref(debug);
+    cprof_elf_unref(elf);
+    return 0;
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void keep_least(double *least, double seconds)
+{
+    if (!*least || seconds < *least)
+        *least = seconds;
+}
+
+static void time_file(const char *dir, int n_runs, const char *path)
+{
+    struct cprof_elf *elf = must_open(path);
+    double making = 0, loading = 0, start;
+    struct cprof_unwind_rows *rows;
+    uint64_t base;
+    size_t n = 0;
+
+    for (int i = 0; i < n_runs; i++) {
+        start = now();
+        if (cprof_unwind_rows_build(elf, NULL, &rows, NULL) < 0)
+            continue;
+        keep_least(&making, now() - start);
+        cprof_unwind_rows_data(rows, &n, &base);
+        if (i == 0)
+            cprof_unwind_cache_store(dir, elf, rows);
+        cprof_unwind_rows_destroy(rows);
+        start = now();
+        if (cprof_unwind_cache_load(dir, elf, &rows) < 0)
+            continue;
+        keep_least(&loading, now() - start);
+        cprof_unwind_rows_destroy(rows);
+    }
+    printf("%s %zu %.6f %.6f\n", path, n, making, loading);
+    cprof_elf_unref(elf);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 3 && !strcmp(argv[1], "dump"))
+        return dump(argv[2], argv[3]);
+    if (argc < 5 || strcmp(argv[1], "time"))
+        return 2;
+    for (int i = 4; i < argc; i++)
+        time_file(argv[2], atoi(argv[3]), argv[i]);
+    return 0;
+}
