@@ -34,6 +34,7 @@ class _Signals:
 
     def __init__(self) -> None:
         self.number = 0  # of the first signal
+        self.is_abort = False  # the second one has come
         self._is_waiting = False
         self._before: dict[int, Any] = {}
 
@@ -66,6 +67,7 @@ class _Signals:
 
     def _handle(self, number: int, frame: "FrameType | None") -> None:
         if self.number:
+            self.is_abort = True
             raise KeyboardInterrupt
         self.number = number
         if self._is_waiting:
@@ -87,14 +89,19 @@ def record(args: argparse.Namespace) -> int:
     with _Signals() as signals:
         recorder.start()
         try:
-            has_ended = signals.wait(recorder)
-            if signals.number:
-                how = "Ctrl-C" if signals.number == signal.SIGINT else "a signal"
-                cli.say(f"stopped by {how}; keeping what was recorded until now")
-            failure = _keep(recorder, output)
-        finally:
-            requests = interrupted_child(signals.number) if signals.number else ()
-            recorder.end_child(*requests)
+            try:
+                has_ended = signals.wait(recorder)
+                if signals.number:
+                    how = "Ctrl-C" if signals.number == signal.SIGINT else "a signal"
+                    cli.say(f"stopped by {how}; keeping what was recorded until now")
+                failure = _keep(recorder, output)
+            finally:
+                if not signals.is_abort:
+                    requests = interrupted_child(signals.number) if signals.number else ()
+                    recorder.end_child(*requests)
+        except KeyboardInterrupt:
+            recorder.end_child(signal.SIGKILL)
+            raise
     return _status(recorder, has_ended or bool(signals.number), failure)
 
 

@@ -17,10 +17,17 @@ int cprof_perf_event_open(struct perf_event_attr *attr, pid_t tid, int cpu, int 
     return fd < 0 ? -errno : fd;
 }
 
+void cprof_counter_drop(struct cprof_counter *counter, size_t i)
+{
+    if (counter->fds.data[i].fd >= 0)
+        close(counter->fds.data[i].fd);
+    counter->fds.data[i].fd = -1;
+}
+
 void cprof_counter_deinit(struct cprof_counter *counter)
 {
     for (size_t i = 0; i < counter->fds.n; i++)
-        close(counter->fds.data[i].fd);
+        cprof_counter_drop(counter, i);
     cprof_vec_free(&counter->fds);
     cprof_map_deinit(&counter->by_id);
 }
@@ -82,9 +89,11 @@ static int for_each(const struct cprof_counter *counter, unsigned long request)
 {
     int r = 0;
 
-    for (size_t i = 0; i < counter->fds.n; i++)
-        if (ioctl(counter->fds.data[i].fd, request, 0) < 0)
+    for (size_t i = 0; i < counter->fds.n; i++) {
+        int fd = counter->fds.data[i].fd;
+        if (fd >= 0 && ioctl(fd, request, 0) < 0)
             r = -errno;
+    }
     return r;
 }
 

@@ -18,7 +18,7 @@
     (PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING | PERF_FORMAT_ID)
 
 struct cprof_counter_fd {
-    int fd;
+    int fd; /* -1: dropped */
     pid_t tid;
     int cpu;
     uint64_t id;
@@ -42,6 +42,9 @@ void cprof_counter_deinit(struct cprof_counter *counter); /* closes */
  * Returns the new fd (borrowed), or the errno of perf_event_open(2): -ESRCH (the thread
  * is gone), -ENODEV (the CPU is offline), -EACCES / -EPERM, -EMFILE ... */
 int cprof_counter_open(struct cprof_counter *counter, pid_t tid, int cpu, int output_fd);
+
+/* Close one fd; its index and id stay known. */
+void cprof_counter_drop(struct cprof_counter *counter, size_t i);
 
 int cprof_counter_enable(const struct cprof_counter *counter);
 int cprof_counter_disable(const struct cprof_counter *counter);

@@ -248,9 +248,9 @@ void cprof_session_destroy(struct cprof_session *s)
         return;
     cprof_session_stop(s, NULL);
     cprof_child_deinit(&s->child);
-    for (size_t i = 0; i < s->rings.n; i++)
-        cprof_ring_destroy(s->rings.data[i].ring);
+    cprof_session_close_rings(s);
     cprof_vec_free(&s->rings);
+    cprof_counter_deinit(&s->keeper);
     cprof_counter_deinit(&s->tracker);
     cprof_counter_deinit(&s->sampler);
     for (size_t i = 0; i < s->targets.n; i++)
@@ -318,16 +318,6 @@ static void note_ended(struct cprof_session *s, struct cprof_session_target *tar
     make_readable(s->done_fd);
 }
 
-/* An event whose task has ended polls as hung up at once: another fd of the same CPU
- * wakes the same ring. */
-static void next_polled(struct cprof_session *s, struct cprof_session_ring *ring)
-{
-    do
-        ring->poll_index++;
-    while (ring->poll_index < s->tracker.fds.n &&
-           s->tracker.fds.data[ring->poll_index].cpu != ring->cpu);
-}
-
 static size_t fill_poll(struct cprof_session *s, struct pollfd *fds)
 {
     size_t n = 0;
@@ -336,9 +326,8 @@ static size_t fill_poll(struct cprof_session *s, struct pollfd *fds)
     for (size_t i = 0; i < s->targets.n; i++)
         fds[n++] = (struct pollfd){.fd = s->targets.data[i].pidfd, .events = POLLIN};
     for (size_t i = 0; i < s->rings.n; i++) {
-        size_t index = s->rings.data[i].poll_index;
-        int fd = index < s->tracker.fds.n ? s->tracker.fds.data[index].fd : -1;
-        fds[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+        const struct cprof_session_ring *ring = &s->rings.data[i];
+        fds[n++] = (struct pollfd){.fd = ring->is_deaf ? -1 : ring->fd, .events = POLLIN};
     }
     return n;
 }
@@ -354,7 +343,7 @@ static void look_at(struct cprof_session *s, const struct pollfd *fds)
             note_ended(s, &s->targets.data[i]);
     for (size_t i = 0; i < s->rings.n; i++)
         if (fds[1 + s->targets.n + i].revents & (POLLHUP | POLLERR | POLLNVAL))
-            next_polled(s, &s->rings.data[i]);
+            s->rings.data[i].is_deaf = true; /* it would poll as hung up at once */
 }
 
 static void *drain_thread(void *arg)
@@ -362,10 +351,6 @@ static void *drain_thread(void *arg)
     struct cprof_session *s = arg;
     int n_ready;
 
-    for (size_t i = 0; i < s->rings.n; i++) { /* begin at the ring's own event */
-        s->rings.data[i].poll_index = (size_t)-1;
-        next_polled(s, &s->rings.data[i]);
-    }
     while (!atomic_load(&s->stop_asked)) {
         n_ready = poll(s->polled, fill_poll(s, s->polled), POLL_MS);
         pthread_mutex_lock(&s->lock);
@@ -532,8 +517,10 @@ static int stop_once(struct cprof_session *s)
 {
     int r;
 
+    pthread_mutex_lock(&s->lock); /* the thread may close some */
     cprof_counter_disable(&s->sampler);
     cprof_counter_disable(&s->tracker);
+    pthread_mutex_unlock(&s->lock);
     atomic_store(&s->stop_asked, true);
     if (s->has_thread) {
         make_readable(s->wake_fd);

@@ -352,7 +352,7 @@ int cprof_session_drain(struct cprof_session *s, uint64_t limit)
         }
         if (!first || first->head.time > limit)
             return r;
-        if (take_record(s, &first->head) < 0)
+        if (!cprof_session_is_double(s, first) && take_record(s, &first->head) < 0)
             r = -ENOMEM;
         advance(s, first);
     }

@@ -1,6 +1,7 @@
 /* session_internal.h - the session's own struct, shared by its source files:
  *   session.c        life cycle, the drain thread, snapshots
  *   session_open.c   attributes, file descriptors, rings
+ *   session_double.c threads that were given events twice
  *   session_drain.c  rings -> records in time order -> rows
  * Everything after `lock` is touched under it, by the drain thread or by who asks for a
  * snapshot; the rest is set before the thread starts and constant afterwards. */
@@ -27,9 +28,12 @@ enum { CPROF_KERNEL_FRAMES_MAX = 1024 };
 struct cprof_session_ring {
     struct cprof_ring *ring;
     int cpu;
-    int fd;            /* of the event that is mapped */
-    size_t poll_index; /* which of the tracker's fds of this CPU is polled */
-    bool has_head;     /* `head` is decoded and waits for its turn */
+    int fd;                      /* the keeper, which is mapped */
+    bool is_deaf;                /* the keeper's task has ended */
+    struct cprof_map sampled_by; /* tid -> index of the sampler whose records it gave */
+    int32_t switched_tid;        /* the last to be switched in or out */
+    bool is_switched_out;
+    bool has_head; /* `head` is decoded and waits for its turn */
     struct cprof_record head;
 };
 
@@ -60,7 +64,7 @@ struct cprof_session {
     pid_t refused;       /* whose events could not be opened */
     struct rlimit files; /* before we raised it */
     bool has_raised_files;
-    struct cprof_counter tracker, sampler;
+    struct cprof_counter keeper, tracker, sampler;
     CPROF_VEC(struct cprof_session_ring) rings;
     struct cprof_child child;
     pid_t child_pid;
@@ -98,7 +102,12 @@ uint64_t cprof_session_now(void);
 int cprof_session_open(struct cprof_session *s,
                        const struct cprof_session_options *options,
                        struct cprof_error *err);
+void cprof_session_close_rings(struct cprof_session *s);
 uint64_t cprof_session_draw_period(struct cprof_session *s);
+
+/* session_double.c: does the ring's head come from an event that its thread has besides
+ * another one? Such events are closed as they become known. */
+bool cprof_session_is_double(struct cprof_session *s, struct cprof_session_ring *ring);
 
 /* session_drain.c: take in all records up to `limit` (UINT64_MAX: all there are). 0 or
  * -ENOMEM. */

@@ -11,7 +11,11 @@ enum {
     STACK_BYTES_MAX = 65528, /* the kernel's limit: a multiple of 8 below 64 KiB */
     RING_MIN = 128 << 10,    /* two of the largest records */
     RING_MAX = 8 << 20,
+    RING_MOST = 64 << 20,   /* where the rate is not known */
+    RINGS_MOST = 256 << 20, /* all of them, there */
+    BURST_RATE = 100000,    /* events a second, for a moment */
     RECORD_OVERHEAD = 1024, /* of a sample, beyond its stack bytes */
+    PASSES_MAX = 16,        /* over the threads of a process */
 };
 
 /* xorshift64*: good enough to be out of step with any program. */
@@ -23,10 +27,10 @@ static double random_unit(struct cprof_session *s)
     return (double)((s->random * 0x2545f4914f6cdd1dull) >> 11) / 9007199254740992.0;
 }
 
-/* The rate is uniform within 10 % of the nominal one, so that its mean is the nominal
- * one. Setting a period drops what has run of the current one, half a period in the mean,
- * once in JITTER_MEAN samples: periods are shorter by that, and each sample stands for
- * the nominal period in the mean. */
+/* The period is uniform within 10 % of the nominal one, so that this is its mean. Setting
+ * a period drops what has run of the current one, half a period in the mean, once in
+ * JITTER_MEAN samples: periods are shorter by that, and each sample stands for the
+ * nominal period in the mean. */
 enum { JITTER_FEWEST = 20, JITTER_MOST = 50 };
 
 uint64_t cprof_session_draw_period(struct cprof_session *s)
@@ -34,7 +38,7 @@ uint64_t cprof_session_draw_period(struct cprof_session *s)
     double mean = (JITTER_FEWEST + JITTER_MOST) / 2.0;
     double nominal = (double)s->period * (1 - 0.5 / mean);
 
-    return (uint64_t)(nominal / (0.9 + 0.2 * random_unit(s)));
+    return (uint64_t)(nominal * (0.9 + 0.2 * random_unit(s)));
 }
 
 static bool is_redrawn(const struct cprof_session *s)
@@ -76,39 +80,54 @@ static size_t locked_budget(const struct cprof_session *s)
 
 static size_t ring_bytes(const struct cprof_session *s, size_t asked)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = RING_MIN;
-    size_t budget = locked_budget(s);       /* the ring's head page counts as well */
-    double rate = s->freq ? s->freq : 1000; /* unknown where every so many count */
-    /* room for an eighth of a second of a busy CPU */
-    double bytes = asked ? (double)asked : rate * (s->stack_bytes + RECORD_OVERHEAD) / 8;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = RING_MIN, most = RING_MAX;
+    size_t budget = locked_budget(s); /* the ring's head page counts as well */
+    double rate = s->freq, bytes;
 
+    if (!rate) { /* every so many events, which come in bursts (page faults at a start) */
+        rate = fmax(BURST_RATE / (double)s->period, 1000);
+        most = RINGS_MOST / s->cpus.numbers.n;
+        most = most < RING_MAX ? RING_MAX : most > RING_MOST ? RING_MOST : most;
+    }
+    /* room for an eighth of a second of a busy CPU */
+    bytes = asked ? (double)asked : rate * (s->stack_bytes + RECORD_OVERHEAD) / 8;
     if (!asked && bytes < 512 << 10)
         bytes = 512 << 10;
-    while (size < RING_MAX && size < bytes && size * 2 + page <= budget)
+    while (size * 2 <= most && size < bytes && size * 2 + page <= budget)
         size *= 2;
     return size;
 }
 
-static void fill_attrs(struct cprof_session *s, size_t ring_size)
+/* What a ring is mapped on: an event of our own that counts nothing, and lives as long as
+ * this program, so that it can be polled. */
+static void fill_keeper(const struct cprof_session *s, struct perf_event_attr *keep)
+{
+    memset(keep, 0, sizeof(*keep));
+    fill_common(s, keep);
+    keep->type = PERF_TYPE_SOFTWARE;
+    keep->config = PERF_COUNT_SW_DUMMY;
+    keep->inherit = keep->inherit_thread = keep->enable_on_exec = 0;
+    keep->watermark = 1;
+}
+
+static void fill_attrs(struct cprof_session *s)
 {
     struct perf_event_attr *track = &s->tracker.attr, *sample = &s->sampler.attr;
 
+    fill_keeper(s, &s->keeper.attr);
     memset(track, 0, sizeof(*track));
     fill_common(s, track);
     track->type = PERF_TYPE_SOFTWARE;
     track->config = PERF_COUNT_SW_DUMMY;
     track->sample_period = 1;
     track->mmap = track->mmap2 = track->build_id = 1;
-    track->comm = track->comm_exec = track->task = track->context_switch = 1;
-    track->watermark = 1;
-    track->wakeup_watermark = (uint32_t)(ring_size / 4);
+    track->comm = track->comm_exec = track->context_switch = 1;
 
     memset(sample, 0, sizeof(*sample));
     fill_common(s, sample);
     sample->type = s->event->type;
     sample->config = s->event->config;
-    sample->watermark = 1;
-    sample->wakeup_watermark = track->wakeup_watermark;
+    sample->task = 1; /* so that both know of a thread or neither: session_double.c */
     if (s->period) {
         sample->sample_period = s->period;
     } else {
@@ -140,16 +159,36 @@ static void refuse_lock(struct cprof_error *err)
         "end another profiler of this user");
 }
 
-/* Map the first event of a CPU. -ENOBUFS: too large for the locked-memory budget. */
-static int map_ring(struct cprof_session *s, int fd, int cpu, size_t size,
+static int too_many_files(const struct cprof_session *s, struct cprof_error *err)
+{
+    char value[32];
+
+    snprintf(value, sizeof(value), "%llu", (unsigned long long)s->files.rlim_max);
+    cprof_error_set(
+        err, -EMFILE,
+        "session: too many open files: each thread needs two on each of %zu CPUs",
+        s->cpus.numbers.n);
+    cprof_error_refused(err, "RLIMIT_NOFILE", value, "raise it: ulimit -Hn 1000000");
+    return -EMFILE;
+}
+
+/* The ring of a CPU. -ENODEV: it is offline; -ENOBUFS: too large for the locked-memory
+ * budget. */
+static int map_ring(struct cprof_session *s, int cpu, size_t size,
                     struct cprof_error *err)
 {
-    struct cprof_session_ring ring = {.cpu = cpu, .fd = fd};
+    struct cprof_session_ring ring = {.cpu = cpu, .switched_tid = -1};
     int r;
 
     if (cprof_vec_reserve(&s->rings, 1) < 0)
         return cprof_error_set(err, -ENOMEM, "session: out of memory");
-    r = cprof_ring_create(fd, size / (size_t)sysconf(_SC_PAGESIZE), &ring.ring, err);
+    s->keeper.attr.wakeup_watermark = (uint32_t)(size / 4);
+    ring.fd = cprof_counter_open(&s->keeper, getpid(), cpu, -1);
+    if (ring.fd == -ESRCH) /* the main thread has ended; ours lives at least */
+        ring.fd = cprof_counter_open(&s->keeper, 0, cpu, -1);
+    if (ring.fd < 0)
+        return ring.fd == -EMFILE ? too_many_files(s, err) : ring.fd;
+    r = cprof_ring_create(ring.fd, size / (size_t)sysconf(_SC_PAGESIZE), &ring.ring, err);
     if (r == -EPERM || r == -ENOMEM) {
         refuse_lock(err);
         return -ENOBUFS;
@@ -168,19 +207,6 @@ static struct cprof_session_ring *ring_of(struct cprof_session *s, int cpu)
     return NULL;
 }
 
-static int too_many_files(const struct cprof_session *s, struct cprof_error *err)
-{
-    char value[32];
-
-    snprintf(value, sizeof(value), "%llu", (unsigned long long)s->files.rlim_max);
-    cprof_error_set(
-        err, -EMFILE,
-        "session: too many open files: each thread needs two on each of %zu CPUs",
-        s->cpus.numbers.n);
-    cprof_error_refused(err, "RLIMIT_NOFILE", value, "raise it: ulimit -Hn 1000000");
-    return -EMFILE;
-}
-
 /* Both events for one thread on one CPU. -ESRCH and -ENODEV are the caller's to skip. */
 static int open_pair(struct cprof_session *s, pid_t tid, int cpu, size_t ring_size,
                      struct cprof_error *err)
@@ -189,15 +215,15 @@ static int open_pair(struct cprof_session *s, pid_t tid, int cpu, size_t ring_si
     struct cprof_session_jitter jitter = {.left = JITTER_FEWEST};
     int fd, r;
 
-    fd = cprof_counter_open(&s->tracker, tid, cpu, ring ? ring->fd : -1);
-    if (fd < 0)
-        return fd == -EMFILE ? too_many_files(s, err) : fd;
     if (!ring) {
-        r = map_ring(s, fd, cpu, ring_size, err);
+        r = map_ring(s, cpu, ring_size, err);
         if (r < 0)
             return r;
         ring = ring_of(s, cpu);
     }
+    fd = cprof_counter_open(&s->tracker, tid, cpu, ring->fd);
+    if (fd < 0)
+        return fd == -EMFILE ? too_many_files(s, err) : fd;
     if (cprof_vec_reserve(&s->jitters, 1) < 0)
         return cprof_error_set(err, -ENOMEM, "session: out of memory");
     fd = cprof_counter_open(&s->sampler, tid, cpu, ring->fd);
@@ -226,15 +252,17 @@ static int open_task(struct cprof_session *s, pid_t tid, size_t ring_size,
     return n_opened ? 0 : r;
 }
 
-/* All threads of a process; those that appear meanwhile are children of threads without
- * our events, so the list is read again until it holds no new one. */
+/* All threads of a process; those that appear meanwhile may be children of threads
+ * without our events, so the list is read again until it holds no new one. Where threads
+ * come faster than that it ends all the same: each pass leaves fewer that could have made
+ * one without events. Those that inherit and are found, too: session_double.c. */
 static int open_process(struct cprof_session *s, pid_t pid, size_t ring_size,
                         struct cprof_error *err)
 {
     struct cprof_tasks tasks = {0};
     struct cprof_map done = {0};
     size_t n_new, n_opened = 0;
-    int r;
+    int n_passes = 0, r;
 
     do {
         n_new = 0;
@@ -250,7 +278,7 @@ static int open_process(struct cprof_session *s, pid_t pid, size_t ring_size,
             if (r == -ESRCH) /* it ended */
                 r = 0;
         }
-    } while (r == 0 && n_new);
+    } while (r == 0 && n_new && ++n_passes < PASSES_MAX);
     cprof_vec_free(&tasks.ids);
     cprof_map_deinit(&done);
     if (r == 0 && !n_opened)
@@ -258,14 +286,22 @@ static int open_process(struct cprof_session *s, pid_t pid, size_t ring_size,
     return r;
 }
 
+void cprof_session_close_rings(struct cprof_session *s)
+{
+    for (size_t i = 0; i < s->rings.n; i++) {
+        cprof_ring_destroy(s->rings.data[i].ring);
+        cprof_map_deinit(&s->rings.data[i].sampled_by);
+    }
+    s->rings.n = 0;
+}
+
 static void close_events(struct cprof_session *s)
 {
     struct perf_event_attr track = s->tracker.attr, sample = s->sampler.attr;
 
-    for (size_t i = 0; i < s->rings.n; i++)
-        cprof_ring_destroy(s->rings.data[i].ring);
-    s->rings.n = 0;
+    cprof_session_close_rings(s);
     s->jitters.n = 0;
+    cprof_counter_deinit(&s->keeper);
     cprof_counter_deinit(&s->tracker);
     cprof_counter_deinit(&s->sampler);
     s->tracker.attr = track;
@@ -298,7 +334,7 @@ static int open_targets(struct cprof_session *s, size_t asked, struct cprof_erro
     int r;
 
     for (;;) {
-        fill_attrs(s, size);
+        fill_attrs(s);
         s->tracker.attr.build_id = has_build_ids;
         r = open_sized(s, size, err);
         if (r == -EINVAL && has_build_ids)

@@ -130,6 +130,49 @@ static pid_t fork_busy(void)
     return pid;
 }
 
+/* A thread of a chain: it works for 20 us and makes the next one. */
+static void *link_of_chain(void *arg)
+{
+    struct timespec now, end;
+    pthread_attr_t attr;
+    pthread_t next;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    end.tv_nsec += 20000;
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    while (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    while (pthread_create(&next, &attr, link_of_chain, arg))
+        usleep(100);
+    return NULL;
+}
+
+static pid_t fork_chains(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        link_of_chain(NULL);
+        for (;;)
+            pause();
+    }
+    usleep(20000);
+    return pid;
+}
+
+static double cpu_seconds(pid_t pid)
+{
+    struct timespec now;
+    clockid_t clock;
+
+    CHECK_EQ(clock_getcpuclockid(pid, &clock), 0);
+    CHECK_EQ(clock_gettime(clock, &now), 0);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 static void end(pid_t pid)
 {
     kill(pid, SIGKILL);
@@ -303,6 +346,37 @@ static void test_a_process_named_twice_is_recorded_once(void)
     cprof_session_destroy(s);
     cprof_profile_unref(p);
     end(pid);
+}
+
+/* Threads that are found while the events are opened may have inherited them already:
+ * their time, and that of all that come after them, counts once. */
+static void test_threads_that_come_while_attaching_count_once(void)
+{
+    struct cprof_session_options options;
+    struct cprof_session *s;
+    struct cprof_profile *p;
+    double used, total;
+    pid_t pid;
+
+    for (int i = 0; i < 25; i++) {
+        pid = fork_chains();
+        options = of_pids(&pid, 1);
+        options.freq = 5000;
+        CHECK_EQ(cprof_session_create(&options, &s, NULL), 0);
+        used = cpu_seconds(pid);
+        CHECK_EQ(cprof_session_start(s, NULL), 0);
+        usleep(60000);
+        CHECK_EQ(cprof_session_stop(s, NULL), 0);
+        used = cpu_seconds(pid) - used;
+        CHECK_EQ(cprof_session_finish(s, &p, NULL), 0);
+        total = (double)cprof_profile_total(p, 1) / 1e9;
+        /* by the kernel's count, and by samples (few: no thread has a whole period) */
+        CHECK((double)p->run.cpu_time / 1e9 < used * 1.1);
+        CHECK(total < used * 1.1);
+        cprof_session_destroy(s);
+        cprof_profile_unref(p);
+        end(pid);
+    }
 }
 
 /* A target that has ended is an error before the start and an end after it. */
@@ -601,6 +675,7 @@ int main(void)
     RUN(test_windows_add_up);
     RUN(test_a_snapshot_stands_still);
     RUN(test_a_process_named_twice_is_recorded_once);
+    RUN(test_threads_that_come_while_attaching_count_once);
     RUN(test_a_target_that_ends_between_open_and_start);
     RUN(test_destroyed_at_each_stage);
     RUN(test_two_sessions_with_waiting_children);
