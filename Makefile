@@ -3,7 +3,7 @@
 # The Python extension itself is built by setup.py (pip); this file builds the Python-free
 # core as a library for the C tests, the sanitizer build and the fuzz targets.
 CC ?= gcc
-PKGS := libunwind-generic libprotobuf-c zlib liblzma
+PKGS := libunwind-generic libdw libelf libprotobuf-c zlib liblzma
 BUILD ?= build/c
 SAN ?=
 FUZZ_SECONDS ?= 60

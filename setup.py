@@ -22,6 +22,8 @@ from setuptools.command.build_ext import build_ext
 # the same header name, has no such module.
 LIBRARIES = {
     "libunwind-generic": ("libunwind-dev", "libunwind-devel"),
+    "libdw": ("libdw-dev", "elfutils-devel"),
+    "libelf": ("libelf-dev", "elfutils-libelf-devel"),
     "libprotobuf-c": ("libprotobuf-c-dev", "protobuf-c-devel"),
     "zlib": ("zlib1g-dev", "zlib-devel"),
     "liblzma": ("liblzma-dev", "xz-devel"),
@@ -29,6 +31,8 @@ LIBRARIES = {
 HEADERS = {
     "libunwind.h": LIBRARIES["libunwind-generic"],
     "libunwind-ptrace.h": LIBRARIES["libunwind-generic"],
+    "elfutils/libdw.h": LIBRARIES["libdw"],
+    "gelf.h": LIBRARIES["libelf"],
     "protobuf-c/protobuf-c.h": LIBRARIES["libprotobuf-c"],
     "zlib.h": LIBRARIES["zlib"],
     "lzma.h": LIBRARIES["liblzma"],

@@ -10,11 +10,13 @@
 
 enum { LZMA_MEMORY_MAX = 128 << 20 };
 
-/* What a debug file must agree with. */
+/* What a debug file must agree with, and what it must have. */
 struct wanted {
     const uint8_t *build_id;
     size_t build_id_n;
     const uint32_t *crc; /* NULL: found by build id, which it must then have */
+    cprof_debug_has *has;
+    char *path; /* where it was found: PATH_MAX bytes, or NULL */
 };
 
 static bool is_wanted(const struct cprof_elf *debug, const struct wanted *wanted)
@@ -50,10 +52,13 @@ static int try_open(const char *path, const struct wanted *wanted, struct cprof_
 
     if (r < 0)
         return r == -ENOMEM ? r : 0;
-    if (has_symbols(debug) && is_wanted(debug, wanted))
-        *ret = debug;
-    else
+    if (!wanted->has(debug) || !is_wanted(debug, wanted)) {
         cprof_elf_unref(debug);
+        return 0;
+    }
+    *ret = debug;
+    if (wanted->path)
+        snprintf(wanted->path, PATH_MAX, "%s", path);
     return 0;
 }
 
@@ -112,13 +117,14 @@ static int by_debuglink(const char *root, const char *path, const char *name,
 }
 
 /* In the target's file system first, then in ours. */
-int cprof_symbols_open_debug(const struct cprof_elf *elf, const char *root,
-                             const char *path, const uint8_t *build_id, size_t build_id_n,
-                             struct cprof_elf **ret)
+int cprof_debug_open(const struct cprof_elf *elf, const char *root, const char *path,
+                     const uint8_t *build_id, size_t build_id_n, cprof_debug_has *has,
+                     char *found_at, struct cprof_elf **ret)
 {
     const char *const roots[] = {root, ""};
     size_t n_roots = *root ? 2 : 1;
-    struct wanted wanted = {.build_id = build_id, .build_id_n = build_id_n};
+    struct wanted wanted = {
+        .build_id = build_id, .build_id_n = build_id_n, .has = has, .path = found_at};
     const char *name;
     uint32_t crc;
     int r = 0;
@@ -131,6 +137,14 @@ int cprof_symbols_open_debug(const struct cprof_elf *elf, const char *root,
     for (size_t i = 0; i < n_roots && !*ret && r == 0; i++)
         r = by_debuglink(roots[i], path, name, &wanted, ret);
     return r;
+}
+
+int cprof_symbols_open_debug(const struct cprof_elf *elf, const char *root,
+                             const char *path, const uint8_t *build_id, size_t build_id_n,
+                             struct cprof_elf **ret)
+{
+    return cprof_debug_open(elf, root, path, build_id, build_id_n, has_symbols, NULL,
+                            ret);
 }
 
 /* Bytes that are not xz, or too many, are no symbols: *n is then 0. */

@@ -93,10 +93,16 @@ static inline int cprof_hex_digit(char c)
 /* symbol_plt.c: the stubs of symbols->elf. The table is nested already. */
 int cprof_symbols_add_plt(struct cprof_symbols *symbols);
 
-/* symbol_debug.c: *ret is owned, NULL when there is none. */
+/* symbol_debug.c: *ret is owned, NULL when there is none. A debug file must have what
+ * `has` looks for, symbols for open_debug; `found_at`, if not NULL, gets its path
+ * (PATH_MAX bytes). */
 int cprof_symbols_open_debug(const struct cprof_elf *elf, const char *root,
                              const char *path, const uint8_t *build_id, size_t build_id_n,
                              struct cprof_elf **ret);
+typedef bool cprof_debug_has(const struct cprof_elf *debug);
+int cprof_debug_open(const struct cprof_elf *elf, const char *root, const char *path,
+                     const uint8_t *build_id, size_t build_id_n, cprof_debug_has *has,
+                     char *found_at, struct cprof_elf **ret);
 int cprof_symbols_open_debugdata(const struct cprof_elf *elf, struct cprof_elf **ret);
 
 /* symbol_kernel.c: `path` has the format of /proc/kallsyms. */

@@ -1,0 +1,228 @@
+/* Which functions hold an address: one pass over the entries of a unit answers all
+ * queries for it. Only functions and inlined functions with code are looked at; of the
+ * latter only those inside a function that holds a query. */
+#include "symbol_dwarf.h"
+
+#include <dwarf.h>
+
+enum {
+    DEPTH_MAX = 4096,   /* levels of entries */
+    CHAIN_MAX = 512,    /* functions inlined into each other */
+    RANGES_MAX = 65536, /* pieces of one function */
+    LIBDW_WORK = 32,    /* a call of libdw's costs as much as so many entries */
+};
+
+struct pass {
+    struct cprof_lines *lines;
+    struct cprof_inside *inside;
+    struct cprof_query *queries;
+    size_t n;
+};
+
+static size_t first_at_or_after(const struct pass *pass, uint64_t address)
+{
+    size_t low = 0, high = pass->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (pass->queries[middle].address < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static Dwarf_Die entry_at(const struct cprof_inside *inside, const uint8_t *die)
+{
+    Dwarf_Die entry = {.addr = (void *)die, .cu = inside->die.cu};
+
+    return entry;
+}
+
+/* Give the queries in [start, end) the node `node`: what comes later lies deeper. 1 when
+ * there are any. */
+static int claim(struct pass *pass, uint64_t start, uint64_t end, uint32_t node)
+{
+    size_t i = first_at_or_after(pass, start);
+    bool is_any = false;
+
+    if (!start) /* the linker dropped this code */
+        return 0;
+    for (; i < pass->n && pass->queries[i].address < end; i++) {
+        pass->queries[i].node = node;
+        is_any = true;
+    }
+    return is_any;
+}
+
+/* Where a range list of DWARF 5 begins in its section, by the list's number or place. */
+static ptrdiff_t list_start(const struct pass *pass, Dwarf_Die *die)
+{
+    struct cprof_bytes at = pass->inside->dwarf->sections[CPROF_DWARF_RNGLISTS], body;
+    Dwarf_Attribute attr;
+    unsigned offset_size;
+    size_t header;
+    uint64_t number;
+
+    if (!dwarf_attr(die, DW_AT_ranges, &attr) ||
+        dwarf_whatform(&attr) != DW_FORM_rnglistx)
+        return 0;
+    body.at = attr.valp;
+    body.end = pass->inside->dwarf->sections[CPROF_DWARF_INFO].end;
+    number = cprof_bytes_uleb(&body);
+    if (!cprof_bytes_unit(&at, &body, &offset_size))
+        return 0;
+    header = offset_size == 8 ? 20 : 12;
+    cprof_bytes_take(&body, 8);
+    cprof_bytes_take(&body, number * offset_size);
+    number = cprof_bytes_number(&body, offset_size);
+    return body.is_bad ? 0 : (ptrdiff_t)(header + number);
+}
+
+/* Claim the queries in all pieces of an entry's code. 1: there were some. */
+static int claim_all(struct pass *pass, Dwarf_Die *die, uint32_t node)
+{
+    Dwarf_Addr base = 0, start, end;
+    ptrdiff_t at = 0;
+    int is_any = 0;
+
+    if (pass->inside->base != CPROF_NO_BASE && (at = list_start(pass, die)))
+        base = pass->inside->base;
+    for (size_t i = 0; i < RANGES_MAX; i++) {
+        at = dwarf_ranges(die, at, &base, &start, &end);
+        if (at <= 0)
+            break;
+        if (cprof_lines_spend(pass->lines, LIBDW_WORK) < 0)
+            return -E2BIG;
+        is_any |= claim(pass, start, end, node);
+    }
+    return is_any;
+}
+
+/* An entry with code that may hold queries: its node, when it does. */
+static int look_at(struct pass *pass, const uint8_t *at, uint32_t parent, uint32_t *ret)
+{
+    struct cprof_inline_node node = {.die = at, .parent = parent};
+    Dwarf_Die die = entry_at(pass->inside, at);
+    int r;
+
+    *ret = CPROF_NO_NODE;
+    r = claim_all(pass, &die, (uint32_t)pass->lines->nodes.n);
+    if (r <= 0)
+        return r;
+    *ret = (uint32_t)pass->lines->nodes.n;
+    return cprof_vec_push(&pass->lines->nodes, node);
+}
+
+static int pass_over(struct pass *pass, const struct cprof_unit_bytes *unit)
+{
+    struct cprof_lines *lines = pass->lines;
+    struct cprof_bytes at = unit->dies;
+    uint32_t around = CPROF_NO_NODE;
+
+    lines->open.n = 0;
+    while (at.at < at.end) {
+        const struct cprof_abbrev *abbrev;
+        const uint8_t *start = at.at;
+        uint64_t code = cprof_bytes_uleb(&at);
+        uint32_t node = around;
+        int r = cprof_lines_spend(lines, 1);
+        if (r < 0)
+            return r;
+        if (!code) { /* the end of a level */
+            if (!lines->open.n)
+                return 0;
+            around = lines->open.data[--lines->open.n];
+            continue;
+        }
+        abbrev = cprof_abbrevs_find(&lines->abbrevs, code);
+        if (abbrev)
+            cprof_die_skip(abbrev, unit, &at);
+        if (!abbrev || at.is_bad)
+            return -EBADMSG;
+        if (abbrev->tag == DW_TAG_subprogram && abbrev->has_code)
+            r = look_at(pass, start, CPROF_NO_NODE, &node);
+        else if (abbrev->tag == DW_TAG_inlined_subroutine && around != CPROF_NO_NODE)
+            r = look_at(pass, start, around, &node);
+        if (r < 0)
+            return r;
+        if (!abbrev->has_children)
+            continue;
+        if (lines->open.n == DEPTH_MAX)
+            return -E2BIG;
+        if (cprof_vec_push(&lines->open, around) < 0)
+            return -ENOMEM;
+        around = node;
+    }
+    return 0;
+}
+
+int cprof_inlines_find(struct cprof_lines *lines, struct cprof_inside *inside,
+                       struct cprof_query *queries, size_t n)
+{
+    struct pass pass = {lines, inside, queries, n};
+    uint64_t offset = dwarf_dieoffset(&inside->die) - dwarf_cuoffset(&inside->die);
+    struct cprof_unit_bytes unit;
+    int r;
+
+    lines->nodes.n = 0;
+    if (!cprof_unit_bytes(inside->dwarf->sections[CPROF_DWARF_INFO], offset, &unit))
+        return -EBADMSG;
+    r = cprof_abbrevs_read(lines, inside->dwarf, &unit);
+    return r < 0 ? r : pass_over(&pass, &unit);
+}
+
+/* What the function of an entry is called. */
+static const char *name_of(const struct cprof_lines *lines,
+                           const struct cprof_dwarf *dwarf, Dwarf_Die *die)
+{
+    static const unsigned attributes[] = {DW_AT_linkage_name, DW_AT_MIPS_linkage_name,
+                                          DW_AT_name};
+    const char *name = NULL;
+
+    for (size_t i = 0; !name && i < sizeof(attributes) / sizeof(*attributes); i++)
+        name = cprof_die_text(lines, dwarf, die, attributes[i]);
+    return name && *name ? name : NULL;
+}
+
+static uint64_t number_of(Dwarf_Die *die, unsigned attribute)
+{
+    uint64_t value;
+
+    return cprof_die_number(die, attribute, &value) && value <= INT32_MAX ? value : 0;
+}
+
+int cprof_inlines_frames(struct cprof_lines *lines, const struct cprof_inside *inside,
+                         const char *comp_dir, const struct cprof_query *query)
+{
+    struct cprof_lines_frame frame = {.line = query->line, .column = query->column};
+    uint32_t at = query->node;
+
+    lines->frames.n = 0;
+    cprof_arena_reset(&lines->text);
+    frame.file = query->has_row
+                     ? cprof_rows_path(lines, &lines->program, comp_dir, query->file)
+                     : "";
+    if (at == CPROF_NO_NODE)
+        return query->has_row && frame.file ? cprof_vec_push(&lines->frames, frame)
+                                            : (frame.file ? 0 : -ENOMEM);
+    for (size_t n = 0; at != CPROF_NO_NODE && n < CHAIN_MAX; n++) {
+        const struct cprof_inline_node *node = &lines->nodes.data[at];
+        Dwarf_Die die = entry_at(inside, node->die);
+        if (!frame.file)
+            return -ENOMEM;
+        frame.name = name_of(lines, inside->dwarf, &die);
+        frame.start_line = (int64_t)number_of(&die, DW_AT_decl_line);
+        if (cprof_vec_push(&lines->frames, frame) < 0)
+            return -ENOMEM;
+        at = node->parent;
+        if (at == CPROF_NO_NODE)
+            break;
+        frame.line = (int64_t)number_of(&die, DW_AT_call_line);
+        frame.column = (uint32_t)number_of(&die, DW_AT_call_column);
+        frame.file = cprof_rows_path(lines, inside->called, comp_dir,
+                                     number_of(&die, DW_AT_call_file));
+    }
+    return 0;
+}
