@@ -18,7 +18,7 @@ from pathlib import Path
 LAYERS = [
     ["error", "cleanup", "vec", "map", "strtab", "arena"],
     [
-        *["event", "counter", "ring", "record", "probe"],
+        *["event", "counter", "ring", "backlog", "record", "probe"],
         *["proc", "child", "maps", "elf", "dso", "outfile"],
     ],
     ["unwind", "symbol", "demangle"],

@@ -23,6 +23,14 @@ enum cprof_dso_kind {
     CPROF_DSO_ANON, /* code without a file: JIT compilers, one dso for each process */
 };
 
+struct cprof_unwind_rows;
+
+enum cprof_rows_state {
+    CPROF_ROWS_UNASKED,
+    CPROF_ROWS_AWAITED, /* a thread makes them */
+    CPROF_ROWS_SETTLED  /* `rows` is what there will be; NULL: none */
+};
+
 struct cprof_dso {
     enum cprof_dso_kind kind;
     uint32_t no; /* its place in the table */
@@ -36,6 +44,8 @@ struct cprof_dso {
     struct cprof_elf *elf; /* NULL: could not be opened, or not a file */
     bool has_unwind;
     struct cprof_elf_unwind unwind;
+    enum cprof_rows_state rows_state;     /* set by unwind_build.c */
+    const struct cprof_unwind_rows *rows; /* borrowed from it */
     uint64_t low, high, entry; /* virtual addresses: span of the image, entry point */
 };
 

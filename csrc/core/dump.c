@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "locate.h"
+#include "unwind_build.h"
 
 enum { STACK_FIRST = 256 << 10, STACK_MOST = 16 << 20 };
 
@@ -21,6 +22,7 @@ struct dumper {
     struct cprof_processes processes;
     struct cprof_locator locator;
     struct cprof_process *process;
+    struct cprof_unwind_builder *builder;
     struct cprof_unwind_chain *chain;
     uint8_t *stack; /* STACK_MOST bytes, touched as far as used */
 };
@@ -38,9 +40,17 @@ void cprof_dump_destroy(struct cprof_dump *dump)
 static void dumper_deinit(struct dumper *d)
 {
     cprof_locator_deinit(&d->locator);
+    cprof_unwind_builder_destroy(d->builder);
     cprof_processes_deinit(&d->processes);
     free(d->chain);
     free(d->stack);
+}
+
+/* The tables of all that is mapped, before anything is stopped. */
+static void make_tables(struct dumper *d)
+{
+    for (size_t i = 0; i < d->process->maps.entries.n; i++)
+        cprof_unwind_builder_want(d->builder, d->process->maps.entries.data[i].dso);
 }
 
 static int dumper_init(struct dumper *d, pid_t pid)
@@ -55,16 +65,20 @@ static int dumper_init(struct dumper *d, pid_t pid)
         return -ENOMEM;
     r = cprof_stacks_create(&d->dump->stacks);
     if (r == 0)
+        r = cprof_unwind_builder_create(-1, true, &d->builder);
+    if (r == 0)
         r = cprof_locator_init(&d->locator, d->dump->stacks, &d->processes.dsos);
-    d->processes.unwind = &cprof_unwind_libunwind;
+    d->processes.unwind = &cprof_unwind_table;
     d->processes.stacks = d->dump->stacks;
     if (r == 0)
         r = cprof_processes_get(&d->processes, pid, &d->process);
     if (r == 0)
         r = d->processes.unwind->create(&d->process->space);
     d->process = r == 0 ? d->process : NULL;
-    if (d->process)
+    if (d->process) {
         d->process->has_space = true;
+        make_tables(d);
+    }
     return r;
 }
 
@@ -152,9 +166,9 @@ static int unwind_stopped(struct dumper *d, pid_t pid, struct cprof_dump_thread 
     d->chain->end = CPROF_END_UNSUPPORTED;
     for (most = STACK_FIRST; r == 0; most *= 8) {
         in.stack_n = read_stack(pid, in.regs[CPROF_REG_RSP], d->stack, most);
-        in.is_stack_full = in.stack_n == most;
         d->processes.unwind->unwind(d->process->space, &d->process->maps, &in, d->chain);
-        if (d->chain->end != CPROF_END_TRUNCATED || most * 8 > STACK_MOST)
+        if (d->chain->end != CPROF_END_TRUNCATED || in.stack_n < most ||
+            most * 8 > STACK_MOST)
             break;
     }
     return r == -ESRCH ? r : 0;

@@ -122,7 +122,11 @@ static int make_tables(struct cprof_session *s)
     s->chain = malloc(sizeof(*s->chain));
     s->frames = malloc((CPROF_KERNEL_FRAMES_MAX + CPROF_UNWIND_MAX_FRAMES + 1) *
                        sizeof(*s->frames));
-    if (!s->chain || !s->frames || cprof_stacks_create(&s->stacks) < 0 ||
+    if (s->unwind->reference)
+        s->reference = malloc(sizeof(*s->reference));
+    if (!s->chain || !s->frames || (s->unwind->reference && !s->reference) ||
+        cprof_unwind_builder_create(s->wake_fd, true, &s->builder) < 0 ||
+        cprof_stacks_create(&s->stacks) < 0 ||
         cprof_profile_create(s->stacks, &s->profile) < 0)
         return -ENOMEM;
     s->processes.unwind = s->unwind;
@@ -257,6 +261,7 @@ void cprof_session_destroy(struct cprof_session *s)
         if (s->targets.data[i].pidfd >= 0)
             close(s->targets.data[i].pidfd);
     cprof_vec_free(&s->targets);
+    cprof_unwind_builder_destroy(s->builder);
     cprof_processes_deinit(&s->processes);
     cprof_locator_deinit(&s->locator);
     cprof_vec_free(&s->jitters);
@@ -273,6 +278,7 @@ void cprof_session_destroy(struct cprof_session *s)
     pthread_mutex_destroy(&s->turn_lock);
     free(s->polled);
     free(s->chain);
+    free(s->reference);
     free(s->frames);
     free(s->name);
     free(s);
@@ -356,7 +362,7 @@ static void *drain_thread(void *arg)
         pthread_mutex_lock(&s->lock);
         if (n_ready > 0)
             look_at(s, s->polled);
-        cprof_session_drain(s, cprof_session_now() - SETTLE_NS);
+        cprof_session_drain(s, cprof_session_now() - SETTLE_NS, false);
         pthread_mutex_unlock(&s->lock);
     }
     return NULL;
@@ -529,7 +535,7 @@ static int stop_once(struct cprof_session *s)
     s->has_thread = false;
     pthread_mutex_lock(&s->lock);
     s->is_stopped = true;
-    r = cprof_session_drain(s, UINT64_MAX);
+    r = cprof_session_drain(s, UINT64_MAX, true);
     s->profile->run.end_mono = cprof_session_now();
     read_counts(s);
     if (r == 0)
@@ -580,7 +586,7 @@ static int catch_up(struct cprof_session *s, uint64_t *until)
         *until = s->profile->run.end_mono;
     } else {
         *until = cprof_session_now() - SETTLE_NS;
-        r = cprof_session_drain(s, *until);
+        r = cprof_session_drain(s, *until, true);
         read_counts(s);
     }
     return r < 0 ? r : cprof_locator_name_all(&s->locator);

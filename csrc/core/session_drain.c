@@ -5,7 +5,13 @@
 
 #include "session_internal.h"
 
-enum { MAPS_RETRY_NS = 100 * 1000 * 1000 };
+enum {
+    MAPS_RETRY_NS = 100 * 1000 * 1000,
+    BACKLOG_MAX = 64 << 20, /* of each ring: some 1,000 samples with the largest stacks */
+};
+
+/* What a record needs is being made: it must wait, and all after it. */
+enum { WAITS = 1 };
 
 static int add_mark(struct cprof_session *s, uint64_t time, enum cprof_mark_kind kind,
                     uint64_t n)
@@ -79,16 +85,28 @@ static bool is_between_programs(const struct cprof_record *record,
            (!has_stack || !cprof_maps_find(&process->maps, pc));
 }
 
+/* A share of the samples is unwound by libunwind too, and both compared. */
+static void verify(struct cprof_session *s, const struct cprof_process *process,
+                   const struct cprof_unwind_input *in)
+{
+    const struct cprof_unwind_chain *a = s->chain, *b = s->reference;
+
+    if (!s->verify || !s->unwind->reference || cprof_session_random(s) >= s->verify)
+        return;
+    s->unwind->reference(process->space, &process->maps, in, s->reference);
+    s->profile->run.n_verified++;
+    s->profile->run.n_agreed +=
+        a->n == b->n && a->end == b->end && !memcmp(a->pc, b->pc, a->n * sizeof(*a->pc));
+}
+
 static int unwind_user(struct cprof_session *s, struct cprof_process *process,
                        const struct cprof_record *record)
 {
     const struct cprof_sample *sample = &record->sample;
-    struct cprof_unwind_input in = {.stack = sample->stack,
-                                    .stack_n = sample->stack_n,
-                                    .is_stack_full =
-                                        sample->stack_n == sample->stack_asked};
+    struct cprof_unwind_input in = {.stack = sample->stack, .stack_n = sample->stack_n};
     int r;
 
+    s->chain->how = 0;
     if (sample->regs_abi == PERF_SAMPLE_REGS_ABI_NONE) {
         s->chain->n = 0;
         s->chain->end = CPROF_END_KERNEL;
@@ -113,8 +131,14 @@ static int unwind_user(struct cprof_session *s, struct cprof_process *process,
         return 0;
     }
     read_maps_again(s, process, in.regs[CPROF_REG_RIP]);
-    s->unwind->unwind(process->space, &process->maps, &in, s->chain);
-    s->profile->run.n_guessed += s->chain->n_guessed > 0;
+    do {
+        s->unwind->unwind(process->space, &process->maps, &in, s->chain);
+        if (s->chain->wants && !cprof_unwind_builder_want(s->builder, s->chain->wants)) {
+            s->awaited = s->chain->wants;
+            return WAITS;
+        }
+    } while (s->chain->wants);
+    verify(s, process, &in);
     return 0;
 }
 
@@ -173,11 +197,13 @@ static int take_sample(struct cprof_session *s, const struct cprof_record *recor
         r = cprof_processes_get(&s->processes, record->pid, &process);
     if (r == 0)
         r = build_stack(s, record, process, &n);
+    row.how = s->chain->how;
     if (r == 0)
         r = cprof_stacks_intern(s->stacks, s->frames, n, &row.stack);
     if (r == 0)
         r = cprof_profile_add(s->profile, &row);
-    redraw(s, record);
+    if (r != WAITS)
+        redraw(s, record);
     return r;
 }
 
@@ -311,13 +337,25 @@ static int take_record(struct cprof_session *s, const struct cprof_record *recor
     }
 }
 
+/* The ring's next record, those that were put back first: as cprof_ring_next(). */
+static int next_record(struct cprof_session_ring *ring,
+                       const struct perf_event_header **ret)
+{
+    const struct perf_event_header *record = cprof_backlog_next(&ring->backlog);
+
+    if (!record)
+        return cprof_ring_next(ring->ring, ret);
+    *ret = record;
+    return 1;
+}
+
 /* Make the ring's next good record its head; false when it has no more. */
 static bool advance(struct cprof_session *s, struct cprof_session_ring *ring)
 {
     const struct perf_event_header *bytes;
     int r;
 
-    while ((r = cprof_ring_next(ring->ring, &bytes)) == 1) {
+    while ((r = next_record(ring, &bytes)) == 1) {
         if (cprof_record_decode(bytes, bytes->size, s->sampler.attr.sample_type,
                                 &ring->head) < 0) {
             s->profile->run.n_records_bad++;
@@ -327,33 +365,92 @@ static bool advance(struct cprof_session *s, struct cprof_session_ring *ring)
          * so that windows add up. */
         if (ring->head.time < s->cut_time)
             ring->head.time = s->cut_time;
+        ring->head_bytes = bytes;
         return ring->has_head = true;
     }
     s->profile->run.n_records_bad += r < 0;
     return ring->has_head = false;
 }
 
-int cprof_session_drain(struct cprof_session *s, uint64_t limit)
+/* A table is being made: give the kernel room by moving a ring's records out. */
+static void put_by(struct cprof_session *s, struct cprof_session_ring *ring)
+{
+    const struct perf_event_header *bytes;
+
+    if (cprof_ring_refresh(ring->ring) < cprof_ring_size(ring->ring) / 2)
+        return;
+    if (ring->has_head &&
+        ring->backlog.at) { /* the head is in the backlog, which moves */
+        cprof_backlog_return(&ring->backlog, ring->head_bytes);
+        ring->has_head = false;
+    }
+    while (cprof_backlog_reserve(&ring->backlog, BACKLOG_MAX)) {
+        if (ring->has_head)
+            bytes = ring->head_bytes;
+        else if (cprof_ring_next(ring->ring, &bytes) != 1)
+            break;
+        ring->has_head = false;
+        cprof_backlog_push(&ring->backlog, bytes);
+        s->profile->run.n_waited += bytes->type == PERF_RECORD_SAMPLE;
+    }
+}
+
+/* Does a table still keep all records waiting? */
+static bool is_waiting(struct cprof_session *s, bool is_patient)
+{
+    if (!s->awaited)
+        return false;
+    if (is_patient)
+        cprof_unwind_builder_wait(s->builder);
+    if (cprof_unwind_builder_want(s->builder, s->awaited))
+        s->awaited = NULL;
+    return s->awaited != NULL;
+}
+
+static struct cprof_session_ring *earliest(struct cprof_session *s)
+{
+    struct cprof_session_ring *first = NULL;
+
+    for (size_t i = 0; i < s->rings.n; i++) {
+        struct cprof_session_ring *ring = &s->rings.data[i];
+        if (ring->has_head && (!first || ring->head.time < first->head.time))
+            first = ring;
+    }
+    return first;
+}
+
+/* Up to `limit`, or to a record that must wait. */
+static int drain_ready(struct cprof_session *s, uint64_t limit)
 {
     struct cprof_session_ring *first;
-    int r = 0;
+    int r = 0, taken;
 
     for (size_t i = 0; i < s->rings.n; i++) {
         cprof_ring_refresh(s->rings.data[i].ring);
         if (!s->rings.data[i].has_head)
             advance(s, &s->rings.data[i]);
     }
-    for (;;) {
-        first = NULL;
-        for (size_t i = 0; i < s->rings.n; i++) {
-            struct cprof_session_ring *ring = &s->rings.data[i];
-            if (ring->has_head && (!first || ring->head.time < first->head.time))
-                first = ring;
-        }
-        if (!first || first->head.time > limit)
+    while ((first = earliest(s)) && first->head.time <= limit) {
+        taken = cprof_session_is_double(s, first) ? 0 : take_record(s, &first->head);
+        if (taken == WAITS)
             return r;
-        if (!cprof_session_is_double(s, first) && take_record(s, &first->head) < 0)
+        if (taken < 0)
             r = -ENOMEM;
         advance(s, first);
     }
+    return r;
+}
+
+int cprof_session_drain(struct cprof_session *s, uint64_t limit, bool is_patient)
+{
+    int r = 0;
+
+    while (r == 0 && !is_waiting(s, is_patient)) {
+        r = drain_ready(s, limit);
+        if (!s->awaited)
+            return r;
+    }
+    for (size_t i = 0; i < s->rings.n; i++)
+        put_by(s, &s->rings.data[i]);
+    return r;
 }

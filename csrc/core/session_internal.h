@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "backlog.h"
 #include "child.h"
 #include "counter.h"
 #include "event.h"
@@ -22,6 +23,7 @@
 #include "record.h"
 #include "ring.h"
 #include "session.h"
+#include "unwind_build.h"
 
 enum { CPROF_KERNEL_FRAMES_MAX = 1024 };
 
@@ -35,6 +37,8 @@ struct cprof_session_ring {
     bool is_switched_out;
     bool has_head; /* `head` is decoded and waits for its turn */
     struct cprof_record head;
+    const struct perf_event_header *head_bytes; /* what it was decoded from */
+    struct cprof_backlog backlog;               /* comes before what is in the ring */
 };
 
 struct cprof_session_target {
@@ -57,6 +61,7 @@ struct cprof_session {
     uint64_t period; /* nominal, of clock events and where asked by period */
     bool jitter, is_attached, is_kernel_excluded, is_scaled, follow;
     uint32_t stack_bytes;
+    double verify; /* share of the samples that is unwound twice */
     const struct cprof_event *event;
     const struct cprof_unwind_ops *unwind;
     struct cprof_cpus cpus;
@@ -91,7 +96,9 @@ struct cprof_session {
     uint64_t n_lost_counted; /* by the kernel's counters, as of the last reading */
     bool has_lost_counted;
     double scale; /* ns for one count of a hardware event that stands for CPU time */
-    struct cprof_unwind_chain *chain;
+    struct cprof_unwind_builder *builder;
+    struct cprof_dso *awaited; /* records wait for its table; NULL as a rule */
+    struct cprof_unwind_chain *chain, *reference;
     uint32_t *frames;  /* scratch for one stack */
     uint64_t cut_time; /* where the last snapshot(since_last) ended */
 };
@@ -104,14 +111,16 @@ int cprof_session_open(struct cprof_session *s,
                        struct cprof_error *err);
 void cprof_session_close_rings(struct cprof_session *s);
 uint64_t cprof_session_draw_period(struct cprof_session *s);
+double cprof_session_random(struct cprof_session *s); /* uniform in [0, 1) */
 
 /* session_double.c: does the ring's head come from an event that its thread has besides
  * another one? Such events are closed as they become known. */
 bool cprof_session_is_double(struct cprof_session *s, struct cprof_session_ring *ring);
 
-/* session_drain.c: take in all records up to `limit` (UINT64_MAX: all there are). 0 or
- * -ENOMEM. */
-int cprof_session_drain(struct cprof_session *s, uint64_t limit);
+/* session_drain.c: take in all records up to `limit` (UINT64_MAX: all there are). Where a
+ * large unwind table is being made, records from there on wait, in the rings and then in
+ * backlogs; with `is_patient` it is waited for. 0 or -ENOMEM. */
+int cprof_session_drain(struct cprof_session *s, uint64_t limit, bool is_patient);
 /* A row of `n` lost samples of mean weight. */
 int cprof_session_add_lost(struct cprof_session *s, uint64_t time, uint64_t n);
 uint64_t cprof_session_mean_weight(const struct cprof_session *s);

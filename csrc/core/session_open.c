@@ -19,7 +19,7 @@ enum {
 };
 
 /* xorshift64*: good enough to be out of step with any program. */
-static double random_unit(struct cprof_session *s)
+double cprof_session_random(struct cprof_session *s)
 {
     s->random ^= s->random >> 12;
     s->random ^= s->random << 25;
@@ -38,7 +38,7 @@ uint64_t cprof_session_draw_period(struct cprof_session *s)
     double mean = (JITTER_FEWEST + JITTER_MOST) / 2.0;
     double nominal = (double)s->period * (1 - 0.5 / mean);
 
-    return (uint64_t)(nominal * (0.9 + 0.2 * random_unit(s)));
+    return (uint64_t)(nominal * (0.9 + 0.2 * cprof_session_random(s)));
 }
 
 static bool is_redrawn(const struct cprof_session *s)
@@ -291,6 +291,7 @@ void cprof_session_close_rings(struct cprof_session *s)
     for (size_t i = 0; i < s->rings.n; i++) {
         cprof_ring_destroy(s->rings.data[i].ring);
         cprof_map_deinit(&s->rings.data[i].sampled_by);
+        cprof_backlog_deinit(&s->rings.data[i].backlog);
     }
     s->rings.n = 0;
 }

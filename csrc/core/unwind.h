@@ -21,7 +21,7 @@
 enum cprof_end {
     CPROF_END_ROOT,      /* reached the start of the thread: complete */
     CPROF_END_KERNEL,    /* no user part exists (kernel thread, exiting task): complete */
-    CPROF_END_TRUNCATED, /* the copied stack bytes ended first */
+    CPROF_END_TRUNCATED, /* the stack goes on above its copied bytes */
     CPROF_END_NO_INFO,   /* no unwind information for the address */
     CPROF_END_BAD_MEMORY,  /* a rule led outside the stack, or an address made no sense */
     CPROF_END_NO_MAPPING,  /* the address lies in no known mapping */
@@ -31,7 +31,12 @@ enum cprof_end {
     CPROF_N_ENDS
 };
 
-enum { CPROF_UNWIND_MAX_FRAMES = 8192, CPROF_RED_ZONE = 128 };
+enum { CPROF_UNWIND_MAX_FRAMES = 1 << 17, CPROF_RED_ZONE = 128 };
+
+/* How far above its copied bytes a stack can go on (also where the copy is short of what
+ * was asked for: the kernel stops at the first page that is not there at that moment);
+ * what lies further up is another stack, or nonsense. */
+enum { CPROF_STACK_REACH = 64 << 20 };
 
 /* User registers of a sample, numbered as DWARF does on x86-64 (System V ABI, figure
  * 3.36): rax rdx rcx rbx rsi rdi rbp rsp r8..r15 rip. */
@@ -41,7 +46,6 @@ struct cprof_unwind_input {
     uint64_t regs[CPROF_N_REGS];
     const uint8_t *stack; /* bytes at [regs[RSP], regs[RSP] + stack_n) */
     size_t stack_n;
-    bool is_stack_full; /* as many bytes as were asked for: more may exist above */
 };
 
 /* How a stack was found, beyond its rules; bits. */
@@ -88,7 +92,15 @@ struct cprof_unwind_ops {
     /* Never fails: how it went is chain->end. chain->n is at least 1. */
     void (*unwind)(struct cprof_unwind_space *space, const struct cprof_maps *maps,
                    const struct cprof_unwind_input *in, struct cprof_unwind_chain *chain);
+    /* The same by libunwind, to compare with; NULL where there is nothing to compare. */
+    void (*reference)(struct cprof_unwind_space *space, const struct cprof_maps *maps,
+                      const struct cprof_unwind_input *in,
+                      struct cprof_unwind_chain *chain);
 };
+
+/* An implementation begins with this: the chain is its leaf, and says nothing else. */
+void cprof_unwind_chain_begin(struct cprof_unwind_chain *chain,
+                              const struct cprof_unwind_input *in);
 
 extern const struct cprof_unwind_ops cprof_unwind_table, cprof_unwind_libunwind,
     cprof_unwind_fp;

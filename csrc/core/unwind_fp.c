@@ -43,9 +43,7 @@ static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *ma
     const struct cprof_maps_entry *entry;
 
     (void)space;
-    chain->n = 0;
-    chain->n_guessed = 0;
-    chain->pc[chain->n++] = in->regs[CPROF_REG_RIP];
+    cprof_unwind_chain_begin(chain, in);
     for (;;) {
         entry = cprof_maps_find(maps, chain->pc[chain->n - 1]);
         if (!entry && chain->n > 1)
@@ -57,7 +55,9 @@ static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *ma
         else if (fp < low || fp % 8)
             chain->end = CPROF_END_BAD_MEMORY;
         else if (!read_word(in, fp, &next) || !read_word(in, fp + 8, &ip))
-            chain->end = in->is_stack_full ? CPROF_END_TRUNCATED : CPROF_END_BAD_MEMORY;
+            chain->end = fp - in->regs[CPROF_REG_RSP] < CPROF_STACK_REACH
+                             ? CPROF_END_TRUNCATED
+                             : CPROF_END_BAD_MEMORY;
         else if (!ip)
             chain->end = CPROF_END_ROOT;
         else if (chain->n == CPROF_UNWIND_MAX_FRAMES)

@@ -114,9 +114,6 @@ static bool read_file(struct context *c, uint64_t address, unw_word_t *ret)
  * is read through us. Deep stacks with a cold cache need some hundred reads a frame. */
 enum { READS_MAX = 1 << 22 };
 
-/* Where a stack can go on above its copied bytes; further up it is another stack. */
-enum { STACK_REACH = 64 << 20 };
-
 static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value,
                       int is_write, void *arg)
 {
@@ -144,9 +141,8 @@ static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value
         return read_made(c, address, value) ? 0 : -UNW_EINVAL;
     if (read_file(c, address, value))
         return 0;
-    c->trouble = c->in->is_stack_full && address >= sp && at < STACK_REACH
-                     ? CPROF_END_TRUNCATED
-                     : CPROF_END_BAD_MEMORY;
+    c->trouble = address >= sp && at < CPROF_STACK_REACH ? CPROF_END_TRUNCATED
+                                                         : CPROF_END_BAD_MEMORY;
     return -UNW_EINVAL;
 }
 
@@ -452,9 +448,7 @@ static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *ma
     unw_cursor_t cursor;
 
     memcpy(c.regs, in->regs, sizeof(c.regs));
-    chain->n = 0;
-    chain->n_guessed = 0;
-    chain->pc[chain->n++] = in->regs[CPROF_REG_RIP];
+    cprof_unwind_chain_begin(chain, in);
     if (!cprof_maps_find(maps, chain->pc[0])) {
         chain->end = CPROF_END_NO_MAPPING;
         return;
@@ -464,6 +458,8 @@ static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *ma
         return;
     }
     walk(&c, space, &cursor, chain);
+    if (chain->n_guessed)
+        chain->how |= CPROF_HOW_GUESSED;
     cache_grow(space);
 }
 

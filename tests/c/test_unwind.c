@@ -12,6 +12,7 @@
 
 #include "process.h"
 #include "test.h"
+#include "unwind_build.h"
 
 enum { STACK = 256 << 10, MOST = 64 };
 
@@ -23,6 +24,7 @@ static int n_truth;
 static struct cprof_stacks *stacks;
 static struct cprof_processes processes;
 static struct cprof_process *self;
+static struct cprof_unwind_builder *builder;
 
 #define KEEPS_FP __attribute__((noipa, optimize("no-omit-frame-pointer")))
 
@@ -102,7 +104,9 @@ static struct cprof_unwind_chain *unwind(const struct cprof_unwind_ops *ops,
 
     memset(&chain, 0xee, sizeof(chain));
     CHECK_EQ(ops->create(&space), 0);
-    ops->unwind(space, &self->maps, in, &chain);
+    do
+        ops->unwind(space, &self->maps, in, &chain);
+    while (chain.wants && cprof_unwind_builder_want(builder, chain.wants));
     ops->destroy(space);
     return &chain;
 }
@@ -122,10 +126,14 @@ static void test_tables_give_the_whole_chain(void)
     const struct cprof_unwind_chain *chain = unwind(&cprof_unwind_libunwind, &input);
 
     CHECK(n_truth >= 9);
-    CHECK_EQ(chain->end, CPROF_END_ROOT);
-    CHECK_EQ(chain->n_guessed, 0);
-    CHECK_EQ(chain->n, n_truth);
-    CHECK_EQ(n_right(chain), n_truth);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_EQ(chain->end, CPROF_END_ROOT);
+        CHECK_EQ(chain->n_guessed, 0);
+        CHECK_EQ(chain->how, 0);
+        CHECK_EQ(chain->n, n_truth);
+        CHECK_EQ(n_right(chain), n_truth);
+        chain = unwind(&cprof_unwind_table, &input);
+    }
 }
 
 /* The same in a warm space, past every size of its cache. */
@@ -157,14 +165,13 @@ static void test_frame_pointers_as_far_as_they_go(void)
 static void test_cut_stacks(void)
 {
     const struct cprof_unwind_ops *const all[] = {&cprof_unwind_libunwind,
-                                                  &cprof_unwind_fp};
+                                                  &cprof_unwind_table, &cprof_unwind_fp};
 
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < 3; k++) {
         for (size_t n = 0; n < 200; n += 8) { /* less than inner's own frames need */
             struct cprof_unwind_input cut = input;
             const struct cprof_unwind_chain *chain;
             cut.stack_n = n;
-            cut.is_stack_full = true;
             chain = unwind(all[k], &cut);
             CHECK_EQ(chain->end, CPROF_END_TRUNCATED);
             CHECK_EQ(n_right(chain), chain->n);
@@ -185,7 +192,7 @@ static uint64_t random_word(void)
 static void test_hostile_stacks_end(void)
 {
     const struct cprof_unwind_ops *const all[] = {&cprof_unwind_libunwind,
-                                                  &cprof_unwind_fp};
+                                                  &cprof_unwind_table, &cprof_unwind_fp};
     static uint8_t bytes[4096];
 
     for (int i = 0; i < 4000; i++) {
@@ -201,14 +208,13 @@ static void test_hostile_stacks_end(void)
         }
         lie.stack = bytes;
         lie.stack_n = random_word() % sizeof(bytes);
-        lie.is_stack_full = random_word() % 2;
         if (random_word() % 2)
             lie.regs[CPROF_REG_RBP] = random_word() % 3 ? random_word() : UINT64_MAX;
         if (random_word() % 4 == 0)
             lie.regs[CPROF_REG_RSP] = random_word();
         if (random_word() % 4 == 0)
             lie.regs[CPROF_REG_RIP] = random_word();
-        chain = unwind(all[i % 2], &lie);
+        chain = unwind(all[i % 3], &lie);
         CHECK(chain->n >= 1 && chain->n <= CPROF_UNWIND_MAX_FRAMES);
         CHECK(chain->end < CPROF_N_ENDS);
     }
@@ -220,13 +226,15 @@ static void test_code_in_no_mapping(void)
 
     lost.regs[CPROF_REG_RIP] = 0x10;
     CHECK_EQ(unwind(&cprof_unwind_libunwind, &lost)->end, CPROF_END_NO_MAPPING);
+    CHECK_EQ(unwind(&cprof_unwind_table, &lost)->end, CPROF_END_NO_MAPPING);
     CHECK_EQ(unwind(&cprof_unwind_fp, &lost)->end, CPROF_END_NO_MAPPING);
     CHECK_EQ(unwind(&cprof_unwind_fp, &lost)->n, 1);
 }
 
 static void test_names(void)
 {
-    CHECK(cprof_unwind_find("auto") == &cprof_unwind_libunwind);
+    CHECK(cprof_unwind_find("auto") == &cprof_unwind_table);
+    CHECK(cprof_unwind_find("table") == &cprof_unwind_table);
     CHECK(cprof_unwind_find("libunwind") == &cprof_unwind_libunwind);
     CHECK(cprof_unwind_find("fp") == &cprof_unwind_fp);
     CHECK(cprof_unwind_find("dwarf") == NULL);
@@ -235,22 +243,24 @@ static void test_names(void)
 
 static int attempt(void *arg)
 {
+    const struct cprof_unwind_ops *ops = arg;
     struct cprof_unwind_space *space;
-    int r = cprof_unwind_libunwind.create(&space);
+    int r = ops->create(&space);
 
-    (void)arg;
     if (r == 0)
-        cprof_unwind_libunwind.destroy(space);
+        ops->destroy(space);
     return r;
 }
 
 static void test_a_failing_allocation_leaves_nothing_behind(void)
 {
-    CHECK_EQ(sweep(attempt, NULL), 0);
+    CHECK_EQ(sweep(attempt, (void *)&cprof_unwind_libunwind), 0);
+    CHECK_EQ(sweep(attempt, (void *)&cprof_unwind_table), 0);
 }
 
 int main(void)
 {
+    CHECK_EQ(cprof_unwind_builder_create(-1, false, &builder), 0);
     take_capture();
     RUN(test_tables_give_the_whole_chain);
     RUN(test_a_warm_cache_changes_nothing);
@@ -260,6 +270,7 @@ int main(void)
     RUN(test_code_in_no_mapping);
     RUN(test_names);
     RUN(test_a_failing_allocation_leaves_nothing_behind);
+    cprof_unwind_builder_destroy(builder);
     cprof_processes_deinit(&processes);
     cprof_stacks_unref(stacks);
     munmap(stack_area, STACK);

@@ -1,0 +1,347 @@
+/* unwind_table.c - tables of rows, and a cache of the rules that addresses had.
+ *
+ * A step is: the rule of the address (one look into the cache, as a rule), the frame it
+ * says, one return address read. Only what is plain is done here: where a row cannot say
+ * how to go on, or where it leads makes no sense, libunwind unwinds the sample anew. */
+#include "unwind.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "maps.h"
+#include "unwind_rows.h"
+
+enum {
+    RULES_FIRST = 1 << 12,
+    RULES_MOST = 1 << 16,
+    START_SIZE = 64, /* of the code at a program's entry point */
+    /* In the ucontext_t that a signal frame begins with (Linux, x86-64). */
+    CONTEXT_RBP = 120,
+    CONTEXT_RSP = 160,
+    CONTEXT_RIP = 168,
+};
+
+struct rule {
+    uint64_t pc; /* the address that was looked up */
+    uint32_t generation;
+    uint16_t cfa;
+    int16_t rbp;
+};
+
+struct cprof_unwind_space {
+    struct rule *rules; /* direct mapped */
+    uint32_t n_rules, generation, n_missed;
+    struct cprof_unwind_space *reference; /* of libunwind */
+    bool has_reference;
+};
+
+static int create(struct cprof_unwind_space **ret)
+{
+    struct cprof_unwind_space *space = calloc(1, sizeof(*space));
+
+    if (!space)
+        return -ENOMEM;
+    space->n_rules = RULES_FIRST;
+    space->generation = 1;
+    space->rules = calloc(space->n_rules, sizeof(*space->rules));
+    if (!space->rules) {
+        free(space);
+        return -ENOMEM;
+    }
+    *ret = space;
+    return 0;
+}
+
+static void destroy(struct cprof_unwind_space *space)
+{
+    if (!space)
+        return;
+    if (space->has_reference)
+        cprof_unwind_libunwind.destroy(space->reference);
+    free(space->rules);
+    free(space);
+}
+
+static void flush(struct cprof_unwind_space *space)
+{
+    if (!++space->generation) { /* wrapped: old rules would look new */
+        memset(space->rules, 0, space->n_rules * sizeof(*space->rules));
+        space->generation = 1;
+    }
+    if (space->has_reference)
+        cprof_unwind_libunwind.flush(space->reference);
+}
+
+static void unwind_reference(struct cprof_unwind_space *space,
+                             const struct cprof_maps *maps,
+                             const struct cprof_unwind_input *in,
+                             struct cprof_unwind_chain *chain)
+{
+    if (!space->has_reference)
+        space->has_reference = cprof_unwind_libunwind.create(&space->reference) == 0;
+    if (space->has_reference) {
+        cprof_unwind_libunwind.unwind(space->reference, maps, in, chain);
+        return;
+    }
+    cprof_unwind_chain_begin(chain, in); /* no memory for it */
+    chain->end = CPROF_END_NO_INFO;
+}
+
+/* A program with many places needs more of them remembered. What there was is dropped. */
+static void grow(struct cprof_unwind_space *space)
+{
+    uint32_t n = space->n_rules * 4;
+    struct rule *rules;
+
+    space->n_missed = 0;
+    if (space->n_rules >= RULES_MOST)
+        return;
+    rules = calloc(n, sizeof(*rules));
+    if (!rules)
+        return;
+    free(space->rules);
+    space->rules = rules;
+    space->n_rules = n;
+}
+
+static struct rule *slot_of(const struct cprof_unwind_space *space, uint64_t pc)
+{
+    return &space->rules[(pc * 0x9e3779b97f4a7c15ull >> 32) & (space->n_rules - 1)];
+}
+
+/* The rule from the file's table. A frame at the program's entry point has no caller,
+ * whatever the table says of it. NULL with *wants: the table is not made yet. */
+static const struct rule *find_rule(struct cprof_unwind_space *space,
+                                    const struct cprof_maps *maps, uint64_t pc,
+                                    struct cprof_dso **wants)
+{
+    const struct cprof_maps_entry *entry = cprof_maps_find(maps, pc);
+    struct rule made = {.pc = pc, .generation = space->generation}, *slot;
+    uint64_t vaddr;
+
+    made.cfa = cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_GAP);
+    if (entry && entry->dso->rows_state != CPROF_ROWS_SETTLED) {
+        *wants = entry->dso;
+        return NULL;
+    }
+    if (entry && entry->dso->rows) {
+        const struct cprof_unwind_row *row;
+        vaddr = pc - entry->bias;
+        row = cprof_unwind_rows_find(entry->dso->rows, vaddr);
+        made.cfa = row->cfa;
+        made.rbp = row->rbp;
+        if (entry->dso->entry && vaddr - entry->dso->entry < START_SIZE)
+            made.cfa = cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_ROOT);
+    }
+    if (++space->n_missed > 2 * space->n_rules)
+        grow(space);
+    slot = slot_of(space, pc);
+    *slot = made;
+    return slot;
+}
+
+/* A frame on its way: what the next step needs. */
+struct walk {
+    const uint8_t *stack;
+    uint64_t low, n; /* bytes of stack from address `low` */
+    uint64_t sampled_rbp;
+    uint64_t ip, sp, bp;
+    bool is_first, passed_signal;
+};
+
+enum step { STEP_ON, STEP_END, STEP_ASK, STEP_OUTSIDE };
+
+static bool read_word(const struct walk *w, uint64_t address, uint64_t *ret)
+{
+    uint64_t at = address - w->low;
+
+    if (w->n < 8 || at > w->n - 8)
+        return false;
+    memcpy(ret, w->stack + at, 8);
+    return true;
+}
+
+/* Where the interrupted code was, from the ucontext at the stack pointer. */
+static enum step step_signal(struct walk *w)
+{
+    uint64_t at = w->sp, ip, sp, bp;
+
+    if (!read_word(w, at + CONTEXT_RIP, &ip) || !read_word(w, at + CONTEXT_RSP, &sp) ||
+        !read_word(w, at + CONTEXT_RBP, &bp))
+        return STEP_OUTSIDE;
+    w->ip = ip;
+    w->sp = sp;
+    w->bp = bp;
+    w->passed_signal = true;
+    return STEP_ON;
+}
+
+static bool find_cfa(const struct walk *w, const struct rule *rule, uint64_t *cfa)
+{
+    unsigned argument = cprof_cfa_argument(rule->cfa);
+
+    switch (cprof_cfa_kind(rule->cfa)) {
+    case CPROF_CFA_RSP:
+        *cfa = w->sp + 8 * (uint64_t)argument;
+        return true;
+    case CPROF_CFA_RBP:
+        *cfa = w->bp + 8 * (uint64_t)argument;
+        return true;
+    case CPROF_CFA_DEREF:
+        return read_word(w, w->bp - 8 * (uint64_t)argument, cfa);
+    case CPROF_CFA_SPECIAL:
+        if (argument != CPROF_SPECIAL_PLT_10 && argument != CPROF_SPECIAL_PLT_11)
+            return false;
+        *cfa = w->sp + 8 +
+               8 * ((rule->pc & 15) >= (argument == CPROF_SPECIAL_PLT_10 ? 10 : 11));
+        return true;
+    }
+    return false;
+}
+
+/* The caller's rbp. After `pop %rbp` a table still says "saved at CFA - 16", below the
+ * stack pointer and so not copied; the register itself has the value again. */
+static bool find_rbp(const struct walk *w, const struct rule *rule, uint64_t cfa,
+                     uint64_t *rbp)
+{
+    uint64_t at;
+
+    if (rule->rbp == CPROF_RBP_SAME) {
+        *rbp = w->bp;
+        return true;
+    }
+    if (rule->rbp == CPROF_RBP_UNDEFINED) {
+        *rbp = 0;
+        return true;
+    }
+    at = rule->rbp == CPROF_RBP_AT_RBP ? w->bp : cfa + 8 * (uint64_t)(int64_t)rule->rbp;
+    if (at < w->low && w->low - at <= CPROF_RED_ZONE) {
+        *rbp = w->sampled_rbp;
+        return true;
+    }
+    return read_word(w, at, rbp);
+}
+
+/* To the caller. *slot is where its return address was found. */
+static inline enum step step_call(struct walk *w, const struct rule *rule, uint64_t *slot)
+{
+    uint64_t cfa, ip, bp;
+
+    if (!find_cfa(w, rule, &cfa) || cfa <= w->sp)
+        return STEP_ASK;
+    if (!read_word(w, cfa - 8, &ip))
+        return cfa - 8 >= w->low && cfa - 8 - w->low < CPROF_STACK_REACH ? STEP_OUTSIDE
+                                                                         : STEP_ASK;
+    if (!find_rbp(w, rule, cfa, &bp))
+        return STEP_ASK;
+    *slot = cfa - 8;
+    w->ip = ip;
+    w->sp = cfa;
+    w->bp = bp;
+    return ip ? STEP_ON : STEP_END;
+}
+
+/* The stack goes on where no bytes are. */
+static enum cprof_end outside(const struct walk *w)
+{
+    bool is_elsewhere = w->sp < w->low || w->sp - w->low > w->n;
+
+    return w->passed_signal && is_elsewhere ? CPROF_END_OTHER_STACK : CPROF_END_TRUNCATED;
+}
+
+/* The chain up to its end; CPROF_N_ENDS where libunwind must be asked. */
+static enum cprof_end walk(struct cprof_unwind_space *space,
+                           const struct cprof_maps *maps,
+                           const struct cprof_unwind_input *in,
+                           struct cprof_unwind_chain *chain)
+{
+    struct walk w = {.stack = in->stack,
+                     .low = in->regs[CPROF_REG_RSP],
+                     .n = in->stack_n,
+                     .sampled_rbp = in->regs[CPROF_REG_RBP],
+                     .ip = in->regs[CPROF_REG_RIP],
+                     .sp = in->regs[CPROF_REG_RSP],
+                     .bp = in->regs[CPROF_REG_RBP]};
+    uint64_t pc = w.ip, slot;
+    size_t n = 1;
+
+    for (;;) {
+        const struct rule *rule = slot_of(space, pc);
+        bool is_signal;
+        enum step step;
+
+        if (rule->pc != pc || rule->generation != space->generation)
+            rule = find_rule(space, maps, pc, &chain->wants);
+        if (!rule)
+            return CPROF_N_ENDS;
+        is_signal = rule->cfa == cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_SIGNAL);
+        if (rule->cfa == cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_ROOT)) {
+            chain->n = n;
+            return CPROF_END_ROOT;
+        }
+        if (is_signal) { /* entered at its first byte, not called */
+            chain->pc[n - 1] = w.ip;
+            step = step_signal(&w);
+        } else {
+            step = step_call(&w, rule, &slot);
+        }
+        if (step != STEP_ON) {
+            chain->n = n;
+            return step == STEP_END       ? CPROF_END_ROOT
+                   : step == STEP_OUTSIDE ? outside(&w)
+                                          : CPROF_N_ENDS;
+        }
+        if (n == CPROF_UNWIND_MAX_FRAMES) {
+            chain->n = n;
+            return CPROF_END_DEPTH;
+        }
+        if (!is_signal) {
+            chain->slots[chain->n_slots++ % CPROF_UNWIND_SLOTS] = slot;
+        }
+        /* what a signal interrupted had not called anything */
+        pc = is_signal ? w.ip : w.ip - 1;
+        chain->pc[n++] = pc;
+    }
+}
+
+/* The slots in order, the outermost last. */
+static void order_slots(struct cprof_unwind_chain *chain)
+{
+    uint64_t ordered[CPROF_UNWIND_SLOTS];
+    uint32_t n =
+        chain->n_slots < CPROF_UNWIND_SLOTS ? chain->n_slots : CPROF_UNWIND_SLOTS;
+
+    for (uint32_t i = 0; i < n; i++)
+        ordered[i] = chain->slots[(chain->n_slots - n + i) % CPROF_UNWIND_SLOTS];
+    memcpy(chain->slots, ordered, n * sizeof(*ordered));
+    chain->n_slots = n;
+}
+
+static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *maps,
+                   const struct cprof_unwind_input *in, struct cprof_unwind_chain *chain)
+{
+    enum cprof_end end;
+
+    cprof_unwind_chain_begin(chain, in);
+    end = walk(space, maps, in, chain);
+    if (chain->wants)
+        return;
+    if (end == CPROF_N_ENDS) {
+        unwind_reference(space, maps, in, chain);
+        chain->how |= CPROF_HOW_FALLBACK;
+        return;
+    }
+    chain->end = end;
+    order_slots(chain);
+}
+
+const struct cprof_unwind_ops cprof_unwind_table = {
+    .name = "table",
+    .needs_stack = true,
+    .create = create,
+    .destroy = destroy,
+    .flush = flush,
+    .unwind = unwind,
+    .reference = unwind_reference,
+};
