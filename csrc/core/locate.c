@@ -26,6 +26,7 @@ void cprof_locator_deinit(struct cprof_locator *l)
     cprof_map_deinit(&l->mapping_ids);
     cprof_vec_free(&l->functions);
     cprof_map_deinit(&l->function_ids);
+    cprof_liner_deinit(&l->liner);
     free(l->cache);
     l->cache = NULL;
 }
@@ -41,8 +42,10 @@ int cprof_locate_mapping(struct cprof_locator *l, struct cprof_maps_entry *entry
     };
     uint64_t key = cprof_hash_mix(entry->dso->no) ^ cprof_hash_mix(wanted.offset + 1) ^
                    cprof_hash_mix(wanted.length + 2);
-    struct cprof_mapping mapping = {
-        .start = entry->start, .limit = entry->end, .offset = entry->offset};
+    struct cprof_mapping mapping = {.start = entry->start,
+                                    .limit = entry->end,
+                                    .offset = entry->offset,
+                                    .elf = entry->dso->elf};
     char build_id[2 * CPROF_BUILD_ID_MAX + 1];
     const char *path = entry->dso->path, *module = strrchr(path, '/');
     uint32_t i;
@@ -66,6 +69,8 @@ int cprof_locate_mapping(struct cprof_locator *l, struct cprof_maps_entry *entry
             &mapping.module);
     if (r == 0)
         r = cprof_stacks_string(l->stacks, build_id, &mapping.build_id);
+    if (r == 0)
+        r = cprof_stacks_string(l->stacks, entry->dso->root, &mapping.root);
     if (r == 0)
         r = cprof_vec_push(&l->mappings, wanted);
     if (r == 0)

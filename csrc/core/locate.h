@@ -2,10 +2,11 @@
  *
  * One locator fills one `struct cprof_stacks`: locate.c gives each (process, address) its
  * location, once; locate_names.c gives locations their functions, after the fact and once
- * for each distinct location. One thread at a time. */
+ * for each distinct location, locate_lines.c then their lines. One thread at a time. */
 #ifndef CPROF_LOCATE_H
 #define CPROF_LOCATE_H
 
+#include "locate_lines.h"
 #include "process.h"
 #include "stack.h"
 #include "symbol.h"
@@ -45,7 +46,9 @@ struct cprof_locator {
     CPROF_VEC(struct cprof_locator_dso) names;
     struct cprof_map function_ids; /* (dso, symbol start) hash -> index in functions */
     CPROF_VEC(struct cprof_locator_function) functions;
-    size_t n_named; /* locations below this have their functions */
+    size_t n_named;           /* locations below this have their functions */
+    bool wants_lines;         /* name_all() gives lines, too: */
+    struct cprof_liner liner; /* of files of at most liner.most bytes of them */
 };
 
 /* `stacks` and `dsos` must outlive it. 0 or -ENOMEM (deinit is legal then too). */
@@ -62,7 +65,8 @@ int cprof_locate_user(struct cprof_locator *l, struct cprof_process *process, ui
                       uint32_t *ret);
 int cprof_locate_kernel(struct cprof_locator *l, uint64_t pc, uint32_t *ret);
 
-/* Give every location that has none its function. 0 or -ENOMEM. */
+/* Give every location that has none its function, and its lines where they are wanted. 0
+ * or -ENOMEM. */
 int cprof_locator_name_all(struct cprof_locator *l);
 
 /* The process is about to go, and with it perhaps its files: keep its JIT map. */

@@ -199,5 +199,5 @@ int cprof_locator_name_all(struct cprof_locator *l)
         if (r < 0)
             return r;
     }
-    return 0;
+    return l->wants_lines ? cprof_locate_lines(&l->liner, l->stacks, NULL) : 0;
 }

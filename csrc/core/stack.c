@@ -91,6 +91,8 @@ void cprof_stacks_unref(struct cprof_stacks *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
+    for (size_t i = 0; i < s->mappings.n; i++)
+        cprof_elf_unref(s->mappings.data[i].elf);
     cprof_strtab_deinit(&s->strings);
     free(s->mappings.data);
     free(s->functions.data);
@@ -136,12 +138,17 @@ int cprof_stacks_copy(const struct cprof_stacks *from, struct cprof_stacks **ret
     atomic_init(&s->refs, 1);
     memcpy(s->pseudo, from->pseudo, sizeof(s->pseudo));
     s->unknown = from->unknown;
+    s->is_without_lines = from->is_without_lines;
     r = cprof_strtab_copy(&from->strings, &s->strings);
     if (r < 0)
         goto fail;
     r = -ENOMEM;
-    if (copy_vec(&s->mappings, &from->mappings) < 0 ||
-        copy_vec(&s->functions, &from->functions) < 0 ||
+    if (copy_vec(&s->mappings, &from->mappings) < 0)
+        goto fail;
+    for (size_t i = 0; i < s->mappings.n; i++)
+        if (s->mappings.data[i].elf)
+            cprof_elf_ref(s->mappings.data[i].elf);
+    if (copy_vec(&s->functions, &from->functions) < 0 ||
         copy_vec(&s->lines, &from->lines) < 0 ||
         copy_vec(&s->locations, &from->locations) < 0 ||
         copy_vec(&s->nodes, &from->nodes) < 0 ||
@@ -175,6 +182,25 @@ const char *cprof_stacks_text(const struct cprof_stacks *s, uint32_t string)
     return cprof_strtab_get(&s->strings, string);
 }
 
+static uint64_t function_key(const struct cprof_function *function)
+{
+    uint64_t key = cprof_hash_mix(function->name | (uint64_t)function->system_name << 32);
+
+    key = cprof_hash_mix(key ^ (function->filename | (uint64_t)function->module << 32));
+    return cprof_hash_mix(key ^ (uint64_t)function->start_line);
+}
+
+int cprof_stacks_reopen(struct cprof_stacks *s)
+{
+    int r = cprof_strtab_reopen(&s->strings);
+
+    cprof_map_clear(&s->function_ids);
+    for (size_t i = 0; i < s->functions.n && r == 0; i++)
+        r = cprof_map_add(&s->function_ids, function_key(&s->functions.data[i]),
+                          (uint32_t)i);
+    return r;
+}
+
 static bool is_same_function(const struct cprof_function *a,
                              const struct cprof_function *b)
 {
@@ -186,13 +212,11 @@ static bool is_same_function(const struct cprof_function *a,
 int cprof_stacks_function(struct cprof_stacks *s, const struct cprof_function *function,
                           uint32_t *ret)
 {
-    uint64_t key = cprof_hash_mix(function->name | (uint64_t)function->system_name << 32);
+    uint64_t key = function_key(function);
     size_t at = 0;
     uint32_t id;
     int r;
 
-    key = cprof_hash_mix(key ^ (function->filename | (uint64_t)function->module << 32));
-    key = cprof_hash_mix(key ^ (uint64_t)function->start_line);
     while ((id = cprof_map_next(&s->function_ids, key, &at)) != CPROF_MAP_NONE) {
         if (is_same_function(&s->functions.data[id], function)) {
             *ret = id;
@@ -296,6 +320,8 @@ int cprof_stacks_add_mapping(struct cprof_stacks *s, const struct cprof_mapping 
         return -EOVERFLOW;
     if (cprof_vec_push(&s->mappings, *mapping) < 0)
         return -ENOMEM;
+    if (mapping->elf)
+        cprof_elf_ref(mapping->elf);
     *ret = (uint32_t)s->mappings.n - 1;
     return 0;
 }

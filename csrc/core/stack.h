@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "elf.h"
 #include "map.h"
 #include "strtab.h"
 #include "unwind.h" /* enum cprof_end */
@@ -47,6 +48,9 @@ struct cprof_mapping {
     uint32_t file;                 /* string: full path, "[vdso]", "[kernel.kallsyms]" */
     uint32_t module;               /* string: what people call it, the path's last part */
     uint32_t build_id;             /* string: hex, "" when unknown */
+    uint32_t root;         /* string: prefix of paths of the target's own file system */
+    struct cprof_elf *elf; /* the file as it was; NULL when not at hand. Tables hold
+                              references of their own */
     bool has_functions, has_filenames, has_line_numbers, has_inline_frames;
 };
 
@@ -101,6 +105,7 @@ struct cprof_stacks {
     CPROF_VEC(struct cprof_label) labels;
     CPROF_VEC(struct cprof_thread) threads;
     uint32_t pseudo[CPROF_N_PSEUDO]; /* location of each pseudo frame */
+    bool is_without_lines;           /* told so: exports add no lines */
     uint32_t unknown; /* string "[unknown]": what views call a location without lines */
     CPROF_VEC(uint32_t) path; /* nodes of the last stack interned, outermost first */
     struct cprof_map function_ids, location_ids, node_ids, thread_ids;
@@ -114,6 +119,8 @@ void cprof_stacks_unref(struct cprof_stacks *stacks); /* accepts NULL */
 /* An independent copy, for a snapshot while the original goes on growing. The copy is for
  * reading only: its hash tables are empty. 0 or -ENOMEM. */
 int cprof_stacks_copy(const struct cprof_stacks *from, struct cprof_stacks **ret);
+/* Let strings and functions be interned into a copy again. 0 or -ENOMEM. */
+int cprof_stacks_reopen(struct cprof_stacks *s);
 
 /* Intern; equal things get equal numbers. 0 and *ret, -ENOMEM, or -EOVERFLOW past 2^32-2.
  */
@@ -127,7 +134,8 @@ int cprof_stacks_node(struct cprof_stacks *s, uint32_t parent, uint32_t location
 int cprof_stacks_thread(struct cprof_stacks *s, const struct cprof_thread *thread,
                         const struct cprof_label *labels, size_t n_labels, uint32_t *ret);
 
-/* Append without looking for an equal one (the caller knows it is new). */
+/* Append without looking for an equal one (the caller knows it is new); takes a reference
+ * of its own to the mapping's file. */
 int cprof_stacks_add_mapping(struct cprof_stacks *s, const struct cprof_mapping *mapping,
                              uint32_t *ret);
 int cprof_stacks_add_location(struct cprof_stacks *s, uint64_t address, uint32_t mapping,

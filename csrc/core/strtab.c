@@ -96,3 +96,15 @@ int cprof_strtab_copy(const struct cprof_strtab *from, struct cprof_strtab *to)
     *to = copy;
     return 0;
 }
+
+int cprof_strtab_reopen(struct cprof_strtab *tab)
+{
+    int r = 0;
+
+    cprof_map_clear(&tab->ids);
+    for (size_t i = 0; i < tab->n && r == 0; i++) {
+        const char *text = tab->text + tab->offsets[i];
+        r = cprof_map_add(&tab->ids, cprof_hash_bytes(text, strlen(text)), (uint32_t)i);
+    }
+    return r;
+}

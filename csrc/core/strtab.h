@@ -33,5 +33,7 @@ const char *cprof_strtab_get(const struct cprof_strtab *tab, uint32_t id);
 /* *to becomes an independent copy of `from` for reading: its text, not its hash table (0
  * or -ENOMEM, then *to is empty). */
 int cprof_strtab_copy(const struct cprof_strtab *from, struct cprof_strtab *to);
+/* Make the hash table of a copy, so that text can be added to it. 0 or -ENOMEM. */
+int cprof_strtab_reopen(struct cprof_strtab *tab);
 
 #endif

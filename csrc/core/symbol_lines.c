@@ -89,7 +89,7 @@ static int find_file(const struct cprof_lines_from *from, char *path,
         *ret = cprof_elf_ref(from->elf);
         return 0;
     }
-    if (from->elf && !build_id)
+    if (from->elf && !build_id_n)
         build_id = cprof_elf_build_id(from->elf, &build_id_n);
     r = cprof_debug_open(from->elf, from->root, from->path, build_id, build_id_n,
                          has_lines, path, ret);

@@ -20,10 +20,10 @@ struct cprof_lines_from {
         *elf;         /* the file itself; NULL: it is gone, only its debug file helps */
     const char *root; /* see cprof_symbols_create_elf */
     const char *path; /* of the file, as the target sees it */
-    const uint8_t *build_id; /* NULL: the file's own */
-    size_t build_id_n;
-    uint64_t most;   /* bytes of debug information worth reading; 0: any number */
-    bool debuginfod; /* ask a server for what is not here */
+    const uint8_t *build_id;
+    size_t build_id_n; /* 0: the file's own */
+    uint64_t most;     /* bytes of debug information worth reading; 0: any number */
+    bool debuginfod;   /* ask a server for what is not here */
 };
 
 /* One function at an address. */
