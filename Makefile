@@ -41,6 +41,8 @@ $(BUILD)/%.o: %.c
 	$(CC) $(CFLAGS) -MMD -c $< -o $@
 $(BUILD)/test_%: tests/c/test_%.c tests/c/alloc.c tests/c/test.h $(BUILD)/libcprof_core.a
 	$(CC) $(CFLAGS) $(WRAP) $< tests/c/alloc.c $(BUILD)/libcprof_core.a $(LIBS) -o $@
+$(BUILD)/bench_%: bench/%.c $(BUILD)/libcprof_core.a
+	$(CC) $(CFLAGS) $< $(BUILD)/libcprof_core.a $(LIBS) -o $@
 $(BUILD)/fuzz_%: tests/c/fuzz_%.c $(BUILD)/libcprof_core.a
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $< $(BUILD)/libcprof_core.a $(LIBS) -o $@
 
