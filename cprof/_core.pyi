@@ -46,9 +46,10 @@ class Profile:
     def functions_table(self) -> list[tuple[str, str, str, int, str]]:
         """(name, system_name, filename, start_line, module) by function number."""
     def column(self, name: str, /) -> Column:
-        """ "time" (uint64), "pid" "tid" "cpu_id" (int32), "thread" "stack" (uint32), or a
-        sample type's name (int64): "cpu" is time, so the CPU's number is "cpu_id". " value"
-        after the name tells a type called "time" from the fixed column."""
+        """ "time" (uint64), "pid" "tid" "cpu_id" (int32), "thread" "stack" (uint32), "how"
+        (uint8, enum cprof_how), "n_added" (uint16), or a sample type's name (int64): "cpu" is
+        time, so the CPU's number is "cpu_id". " value" after the name tells a type called
+        "time" from the fixed column."""
     def totals(self) -> list[int]: ...
     def quality(self) -> dict[str, Any]:
         """struct cprof_quality by field name without "n_"; "ends" is {name: count}."""
@@ -83,11 +84,14 @@ class Profile:
     def write_folded(self, path: str, type: int, /) -> None: ...
     def arrow_stream(self) -> object:
         """PyCapsule "arrow_array_stream": columns time, pid, tid, cpu_id, thread, comm, stack,
-        function, module, then one int64 column per sample type; see arrow.h."""
+        function, module, how, n_added, then one int64 column per sample type; see arrow.h."""
 
 def load_pprof(path: str, /) -> Profile: ...
 def decode_pprof(data: bytes, name: str, /) -> Profile: ...
 def merge(profiles: Sequence[Profile], /) -> Profile: ...
+def how_text(how: int, /) -> str:
+    """The words of a value of the column "how": "spliced,guessed", "" for 0."""
+
 def demangle(name: str, /) -> str | None: ...
 
 @final

@@ -124,7 +124,19 @@ def report(args: argparse.Namespace) -> int:
         return OK
     n = 20 if args.n is None else args.n or sys.maxsize
     print(table_text(profile, n, args.sample_type))
+    if modules := _modules_text(profile, is_asked=getattr(args, "quality", False)):
+        print(f"\n{modules}")
     return OK
+
+
+def _modules_text(profile: "Profile", *, is_asked: bool) -> str:
+    """How good the stacks are by module; unasked only where they break off, if they do."""
+    from cprof.report import broken_modules
+
+    if is_asked:
+        return str(profile.quality_by_module())
+    modules = broken_modules(profile)
+    return f"where stacks break off:\n{modules}" if modules else ""
 
 
 def report_json(profile: "Profile", n: int | None, sample_type: str | None) -> "dict[str, Any]":
@@ -368,6 +380,9 @@ def parser() -> argparse.ArgumentParser:
     verb = add("report", report, "the top functions of a profile, or its call tree")
     _add_output_choice(verb)
     verb.add_argument("--tree", action="store_true", help="the call tree")
+    verb.add_argument(
+        "--quality", action="store_true", help="how good the stacks are, by module, too"
+    )
     _add_filters(verb)
     verb.add_argument("file")
 

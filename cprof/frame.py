@@ -50,6 +50,8 @@ def dataframe(core: _core.Profile, run: "dict[str, Any]") -> "pandas.DataFrame":
         "function": named(stacks, lambda i: frames(i)[0][0]),
         "module": named(stacks, lambda i: frames(i)[0][1]),
         "stack": named(stacks, lambda i: folded(frames(i))),
+        "how": named(array("how"), _core.how_text),
+        "n_added": array("n_added"),
     }
     for name, (plain, _) in zip(value_columns(core), core.sample_types, strict=True):
         columns[name if name not in columns else f"{plain} value"] = array(name)

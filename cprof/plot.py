@@ -264,7 +264,7 @@ def _draw_legend(ax: "Axes", modules: "Sequence[str]", colors: dict[str, str], g
 
 def _caption(profile: "Profile", type_index: int) -> tuple[str, str]:
     """The title and the line under it."""
-    from cprof.report import Scale, plural
+    from cprof.report import Scale, plural, stacks_line
 
     quality = profile.quality
     name, unit = profile.sample_types[type_index]
@@ -275,6 +275,8 @@ def _caption(profile: "Profile", type_index: int) -> tuple[str, str]:
     parts.append(f"{name} {Scale(unit, (total,)).text(total)}")
     parts.append(f"{quality['lost']:,d} lost")
     parts.append(f"{100 * quality['complete']:.1f} % complete stacks")
+    if line := stacks_line(profile):
+        parts.append(line.removeprefix("stacks: "))
     command = printable(profile.command) or "profile"
     if len(command) > 90:
         command = command[:89] + "\N{HORIZONTAL ELLIPSIS}"

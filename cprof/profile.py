@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cprof import _core
 from cprof.errors import CprofError, NoSymbols, translated
-from cprof.rows import FunctionRow, Thread
+from cprof.rows import FunctionRow, ModuleQuality, Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from cprof.match import Pattern
-    from cprof.report import Table
+    from cprof.report import ModuleTable, Table
     from cprof.tree import Node
 
 _LABEL = "cprof.label."
-_COMPLETE = ("root", "kernel")
+COMPLETE = ("root", "kernel")  # ends of a stack that is whole
+HOW = ("fallback", "guessed", "spliced", "continued", "refused")  # a stack may be found
 _END_OF_TIME = 2**64 - 1
 _MAX_SECONDS = 1e9
 _MAX_WINDOWS = 1_000_000
@@ -41,11 +42,14 @@ class Columns(Mapping[str, memoryview]):
     """The columns of a profile by name, as read-only buffers; reading one copies nothing.
 
     "time" (uint64, CLOCK_MONOTONIC ns), "pid", "tid", "cpu_id" (int32, -1 unknown),
-    "thread", "stack" (uint32, numbers), and each sample type (int64; " value" is appended to
-    a name that is taken). One entry for each row.
+    "thread", "stack" (uint32, numbers), "how" (uint8, how the stack was found, the sum of 1
+    fallback, 2 guessed, 4 spliced, 8 continued, 16 refused), "n_added" (uint16, outermost
+    frames that were spliced or continued), and each sample type (int64; " value" is appended
+    to a name that is taken). One entry for each row. What is not stored is made: how and
+    n_added where all are 0, samples where nearly all are 1.
     """
 
-    _FIXED = ("time", "pid", "tid", "cpu_id", "thread", "stack")
+    _FIXED = ("time", "pid", "tid", "cpu_id", "thread", "stack", "how", "n_added")
 
     def __init__(self, core: _core.Profile) -> None:
         self._core = core
@@ -172,22 +176,39 @@ class Profile:
 
     @property
     def quality(self) -> "Mapping[str, Any]":
-        """How good the data are. The keys are stable:
+        """How good the data are; docs/estimator.md says more. The keys are stable:
 
-        `samples`, `lost`, `throttled` (times the kernel paused an event), `truncated`
-        (stacks larger than the copy), `switches`, `guessed`, `unknown` (no name at the
-        leaf), `kernel` (taken in the kernel), `bad_records`: counts; `complete`: the part
-        of the samples whose stack reached its start, 0..1, 0 without samples; `ends`:
-        {why a stack ended: samples}; `unwound`: {unwinder: samples}; `rate_asked` (Hz of
-        CPU time, None when by period or unknown) and `rate_reached` (samples per second of
-        CPU time, None when unknown); `coverage`: CPU time by the samples over CPU time by
-        the kernel's own count, None when unknown; `stack_bytes`; `kernel_excluded`: whether
-        the kernel's part was not allowed or not asked for; `event`.
+        Samples: `samples`, `lost`, `throttled` (times the kernel paused an event),
+        `unknown` (no name at the leaf), `kernel` (taken in the kernel), `kernel_excluded`
+        (the kernel's part was not allowed or not asked for).
 
-        `switches`, `guessed`, `bad_records` and `coverage` are counted over a whole recording:
-        a view of a part of it has 0, 0, 0 and None there.
+        Stacks: `complete`, the part of the samples whose stack reached its start, 0..1, 0
+        without samples; `ends`, {why a stack ended: samples}, and of these `truncated` (it
+        was larger than the copy) and `no_mapping`. How they were found: `unwound`,
+        {unwinder: samples}, and counts of samples: `fallback` (tables did not do), `guessed`
+        (with a step that no table vouched for), `spliced` (outer frames by frame
+        pointers), `continued` (outer frames read from the live process), `refused` (that was
+        tried, but the stack had changed). `verified` of the samples were unwound a second
+        time, by libunwind, and `agreed` of them had the same stack.
+
+        The recording: `rate_asked` (Hz of CPU time, None when by period or unknown) and
+        `rate_reached` (samples per second of CPU time, None when unknown); `coverage`, CPU
+        time by the samples over CPU time by the kernel's own count, None when unknown;
+        `event`, `stack_bytes`, `switches`, `bad_records`, `waited` (samples that waited for
+        the tables of a file), `live_dropped` (stacks not continued for want of time).
+
+        Of a whole recording only, 0 or None in a view of a part of it: `switches`,
+        `bad_records`, `coverage`, `verified`, `agreed`, `waited`, `live_dropped`.
         """
         return _quality(self._core, self._run)
+
+    def quality_by_module(self) -> "ModuleTable":
+        """The same for each program and library: how good the stacks of the samples are that
+        were taken in it, and how many stacks, of any sample, broke off in it. Most samples
+        first; shows itself as a table."""
+        from cprof.report import ModuleTable
+
+        return ModuleTable(_module_row(*row) for row in self._core.quality_by_module())
 
     # Views
 
@@ -308,8 +329,9 @@ class Profile:
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """One row a sample: time (s), pid, tid, cpu_id, thread, comm, function, module (of the
-        leaf), stack ("root;...;leaf"), and one column for each sample type. Needs pandas
-        (MissingPackage)."""
+        leaf), stack ("root;...;leaf"), how it was found ("" as a rule, "guessed",
+        "spliced,guessed" ...), n_added (its outermost frames that were spliced or
+        continued), and one column for each sample type. Needs pandas (MissingPackage)."""
         from cprof.frame import dataframe
 
         return dataframe(self._core, self._run)
@@ -383,10 +405,10 @@ class Profile:
         return [FunctionRow(*row[:4]) for row in self._core.functions(index)]
 
     def _table(self, index: int, rows: list[FunctionRow], n_functions: int | None) -> "Table":
-        from cprof.report import Table, summary
+        from cprof.report import Table, stacks_line, summary
 
         name, unit = self._core.sample_types[index]
-        heading = [line for line in (self.command, summary(self)) if line]
+        heading = [line for line in (self.command, summary(self), stacks_line(self)) if line]
         if index != self._core.default_type:
             heading.append(f"showing {name} ({unit})")
         total = self._core.totals()[index]
@@ -408,7 +430,6 @@ class Profile:
 def _quality(core: _core.Profile, run: "Mapping[str, Any]") -> "dict[str, Any]":
     counts = core.quality()
     samples, ends = counts["samples"], dict(counts["ends"])
-    complete = sum(ends.get(name, 0) for name in _COMPLETE)
     sampled = _sampled_ns(core)
     cpu_time = run["cpu_time"]
     seconds = (cpu_time or sampled) / _NS
@@ -416,22 +437,56 @@ def _quality(core: _core.Profile, run: "Mapping[str, Any]") -> "dict[str, Any]":
         "samples": samples,
         "lost": counts["lost"],
         "throttled": counts["throttled"],
-        "truncated": ends.get("truncated", 0),
-        "complete": complete / samples if samples else 0.0,
+        "truncated": ends["truncated"],
+        "no_mapping": ends["no_mapping"],
+        "complete": _complete(counts),
         "ends": ends,
-        "unwound": {run["unwinder"]: samples} if run["unwinder"] else {},
+        "unwound": _unwound(run["unwinder"], samples, counts["fallback"]),
+        **{name: counts[name] for name in HOW},
+        "verified": run["n_verified"],
+        "agreed": run["n_agreed"],
         "rate_asked": run["rate_asked"] or None,
         "rate_reached": samples / seconds if seconds else None,
         "coverage": sampled / cpu_time if cpu_time and sampled else None,
-        "guessed": run["n_guessed"],
         "unknown": counts["unknown"],
         "kernel": counts["kernel"],
         "kernel_excluded": bool(run["is_kernel_excluded"]),
         "switches": run["n_switches"],
         "bad_records": run["n_records_bad"],
+        "waited": run["n_waited"],
+        "live_dropped": run["n_live_dropped"],
         "stack_bytes": run["stack_bytes"],
         "event": run["event"],
     }
+
+
+def _complete(counts: "Mapping[str, Any]") -> float:
+    n = sum(counts["ends"][name] for name in COMPLETE)
+    return n / counts["samples"] if counts["samples"] else 0.0
+
+
+def _unwound(unwinder: str, samples: int, fallback: int) -> dict[str, int]:
+    if not unwinder:
+        return {}
+    if not fallback:
+        return {unwinder: samples}
+    return {unwinder: samples - fallback, "libunwind": fallback}
+
+
+def _module_row(
+    module: str, counts: "Mapping[str, Any]", broke: Mapping[str, int]
+) -> ModuleQuality:
+    return ModuleQuality(
+        module=module,
+        samples=counts["samples"],
+        complete=_complete(counts),
+        truncated=counts["ends"]["truncated"],
+        no_mapping=counts["ends"]["no_mapping"],
+        **{name: counts[name] for name in HOW},
+        unknown=counts["unknown"],
+        broke=sum(broke.values()),
+        reason=max(broke, key=lambda end: broke[end]) if any(broke.values()) else "",
+    )
 
 
 def _sampled_ns(core: _core.Profile) -> int:

@@ -4,10 +4,11 @@ Makes strings; it never prints and never draws (`cprof.plot`). Every name that c
 here is printable.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cprof.names import elide, printable
-from cprof.rows import FunctionRow
+from cprof.profile import COMPLETE, HOW
+from cprof.rows import FunctionRow, ModuleQuality
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 40  # of a table that was not cut to a number of rows by its user
 NAME_WIDTH = 80  # of a function in a table whose width nobody gave
+COMPLETE_MIN = 0.99  # below: where stacks break off is shown, too
+_BROKEN_SHOWN = 5
 _TIME = {"nanoseconds": 1, "microseconds": 10**3, "milliseconds": 10**6, "seconds": 10**9}
 _TIME_STEPS = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
 _BYTE_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
@@ -61,6 +64,33 @@ def summary(profile: "Profile") -> str:
         line += f" at {quality['rate_asked']:g} Hz"
     complete = f"{100 * quality['complete']:.1f} %"
     return f"{printable(line)}; lost {quality['lost']:,d}; complete {complete}"
+
+
+def share(part: float, whole: float) -> str:
+    """`part` of `whole` with as many decimals as a small share needs."""
+    value = 100 * part / whole if whole else 0.0
+    return f"{value:.1f} %" if value >= 0.1 or not value else f"{value:.1g} %"
+
+
+def stacks_line(profile: "Profile") -> str:
+    """What is to be known of the stacks beyond how many are complete, in one line; "" when
+    there is nothing."""
+    quality = profile.quality
+    samples, verified = quality["samples"], quality["verified"]
+    broken = {end: n for end, n in quality["ends"].items() if n and end not in COMPLETE}
+    found = {how: quality[how] for how in HOW if quality[how]}
+    parts = [
+        ", ".join(f"{share(ways[name], samples)} {name}" for name in _by_count(ways))
+        for ways in (broken, found)
+        if ways
+    ]
+    if verified:
+        parts.append(f"{share(quality['agreed'], verified)} of {verified:,d} verified agree")
+    return f"stacks: {'; '.join(parts)}" if parts else ""
+
+
+def _by_count(counts: Mapping[str, int]) -> list[str]:
+    return sorted(counts, key=lambda name: -counts[name])
 
 
 class Table(list[FunctionRow]):
@@ -148,9 +178,72 @@ class Table(list[FunctionRow]):
         )
 
 
+def _cell(part: int, whole: int) -> str:
+    return share(part, whole).replace(" ", "") if part else ""
+
+
+class ModuleTable(list[ModuleQuality]):
+    """Modules, most samples first: a list of rows that shows itself as a table. A count that
+    is 0 everywhere has no column."""
+
+    def _shown(self) -> list[ModuleQuality]:
+        return self[:ROWS_SHOWN]
+
+    def _cells(self) -> list[list[str]]:
+        """The lines, their heading first; all but the last column are numbers."""
+        rows = self._shown()
+        counts = [name for name in ("truncated", "no_mapping", *HOW, "unknown")
+                  if any(row[name] for row in rows)]  # fmt: skip
+        cells = [["samples", "complete", *counts, "broke", "module"]]
+        for row in rows:
+            shares = [_cell(row[name], row.samples) for name in counts]
+            complete = percent(row.complete, 1) if row.samples else "-"
+            broke = f"{row.broke:,d} {row.reason}".rstrip() if row.broke else ""
+            cells.append([f"{row.samples:,d}", complete, *shares, broke, row.module or "[none]"])
+        return cells
+
+    def text(self) -> str:
+        """The table; `broke` are stacks of any sample that got no further than this module's
+        code, and why."""
+        cells = self._cells()
+        widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]) - 1)]
+        lines = [
+            "  ".join((*map(str.rjust, line, widths), elide(line[-1], NAME_WIDTH)))
+            for line in cells
+        ]
+        if len(self) > ROWS_SHOWN:
+            lines.append(f"... and {plural(len(self) - ROWS_SHOWN, 'more module')}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head, *body = (
+            "".join(f"<{tag}>{escape(printable(cell))}</{tag}>" for cell in line)
+            for tag, line in zip(("th", *["td"] * len(self)), self._cells(), strict=False)
+        )
+        rows = "".join(f"<tr>{line}</tr>" for line in body)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def broken_modules(profile: "Profile") -> ModuleTable:
+    """The modules in whose code stacks broke off, most first, where that is worth a word:
+    when more stacks are incomplete than `cprof` promises of good tables."""
+    if profile.quality["complete"] >= COMPLETE_MIN:
+        return ModuleTable()
+    rows = [row for row in profile.quality_by_module() if row.broke]
+    return ModuleTable(sorted(rows, key=lambda row: -row.broke)[:_BROKEN_SHOWN])
+
+
 def report_data(profile: "Profile", table: Table, sample_type: str) -> "dict[str, Any]":
     """What `cprof report --json` writes. The keys are stable: `totals` {sample type: sum},
-    `quality` as `Profile.quality`, `rows` of function, module, self and total in order of
+    `quality` as `Profile.quality` with `modules`, the rows of `Profile.quality_by_module`,
+    `rows` of function, module, self and total in order of
     self, the `sample_type` and `unit` of these, `duration` (s), `event`, `command`, `labels`."""
     return {
         "command": profile.command,
@@ -159,7 +252,7 @@ def report_data(profile: "Profile", table: Table, sample_type: str) -> "dict[str
         "sample_type": sample_type,
         "unit": table.unit,
         "totals": dict(profile.totals),
-        "quality": dict(profile.quality),
+        "quality": {**profile.quality, "modules": list(map(dict, profile.quality_by_module()))},
         "labels": dict(profile.labels),
         "rows": [dict(row) for row in table],
     }

@@ -64,6 +64,32 @@ class FunctionRow(Row):
     total: int
 
 
+class ModuleQuality(Row):
+    """How good the samples are that were taken in one program or library ("" for code that
+    no known mapping holds), under the keys of `Profile.quality`: `complete` is a share,
+    0..1, the others count samples. And what it does to the stacks of all samples: `broke`
+    counts those that got as far as its code and no further, `reason` is why most of them
+    did (a key of `Profile.quality["ends"]`, "" when none broke)."""
+
+    __slots__ = (
+        "module", "samples", "complete", "truncated", "no_mapping", "fallback", "guessed",
+        "spliced", "continued", "refused", "unknown", "broke", "reason",
+    )  # fmt: skip
+    module: str
+    samples: int
+    complete: float
+    truncated: int
+    no_mapping: int
+    fallback: int
+    guessed: int
+    spliced: int
+    continued: int
+    refused: int
+    unknown: int
+    broke: int
+    reason: str
+
+
 class Thread(Row):
     """One thread that has samples. -1 and "" where an imported file does not say."""
 

@@ -4,7 +4,7 @@
 
 #include "view.h"
 
-enum { N_FIXED = 9, MAX_COLUMNS = N_FIXED + CPROF_MAX_SAMPLE_TYPES };
+enum { N_FIXED = 11, MAX_COLUMNS = N_FIXED + CPROF_MAX_SAMPLE_TYPES };
 
 struct dictionary { /* distinct texts: the buffers of an array of type "u" */
     CPROF_VEC(int32_t) offsets;
@@ -170,6 +170,40 @@ static int add_time(struct table *table)
     return 0;
 }
 
+static int add_how(struct table *table)
+{
+    const struct cprof_profile *p = table->p;
+    struct column *column = add_column(table, "how", "i");
+    struct dictionary *dictionary = &column->dictionary;
+    int32_t codes[UINT8_MAX + 1] = {0}; /* code + 1 */
+    int32_t *made = malloc((p->n + 1) * sizeof(*made));
+    int r = made ? cprof_vec_push(&dictionary->offsets, 0) : -ENOMEM;
+
+    column->data = column->made = made;
+    dictionary->is_used = true;
+    for (size_t i = 0; i < p->n && r >= 0; i++) {
+        uint8_t how = cprof_profile_how(p, i);
+        if (!codes[how]) {
+            char text[CPROF_HOW_TEXT];
+            r = append_text(dictionary, cprof_how_text(how, text));
+            codes[how] = (int32_t)dictionary->offsets.n - 1;
+        }
+        made[i] = codes[how] - 1;
+    }
+    return r;
+}
+
+static int add_n_added(struct table *table)
+{
+    const struct cprof_profile *p = table->p;
+    struct column *column = add_column(table, "n_added", "S");
+
+    column->data = p->n_added;
+    if (!column->data)
+        column->data = column->made = calloc(p->n + 1, sizeof(*p->n_added));
+    return column->data ? 0 : -ENOMEM;
+}
+
 static int add_values(struct table *table, size_t type)
 {
     struct cprof_profile *p = table->p;
@@ -202,7 +236,8 @@ static int fill_table(struct table *table)
         return r;
     add_column(table, "stack", "I")->data = p->stack;
     if ((r = add_text(table, "function", function_string)) < 0 ||
-        (r = add_text(table, "module", module_string)) < 0)
+        (r = add_text(table, "module", module_string)) < 0 || (r = add_how(table)) < 0 ||
+        (r = add_n_added(table)) < 0)
         return r;
     for (size_t k = 0; k < p->n_types && r >= 0; k++)
         r = add_values(table, k);

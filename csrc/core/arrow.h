@@ -7,9 +7,11 @@
  * - thread, comm: text (dictionary), the thread's name and its process's name
  * - stack: uint32, number of the stack, equal for equal stacks
  * - function, module: text (dictionary) of the leaf frame
+ * - how: text (dictionary), how the stack was found: cprof_how_text(), "" as a rule
+ * - n_added: uint16, outermost frames that were spliced or continued
  * - each sample type: int64; " value" is appended to a name that is taken
- * pid, tid, cpu_id, stack and stored values are not copied. A byte of a name that is not
- * UTF-8 becomes "\xNN". */
+ * pid, tid, cpu_id, stack and what is stored of n_added and values are not copied. A byte
+ * of a name that is not UTF-8 becomes "\xNN". */
 #ifndef CPROF_ARROW_H
 #define CPROF_ARROW_H
 

@@ -11,7 +11,17 @@ typedef struct {
 
 static Py_ssize_t size_of(const char *format)
 {
-    return *format == 'Q' || *format == 'q' ? 8 : 4;
+    switch (*format) {
+    case 'B':
+        return 1;
+    case 'H':
+        return 2;
+    case 'Q':
+    case 'q':
+        return 8;
+    default:
+        return 4;
+    }
 }
 
 PyObject *cprof_py_column(core_state *st, struct cprof_profile *profile, const void *data,

@@ -58,7 +58,7 @@ Py_ssize_t cprof_py_type_number(PyObject *op, PyObject *type);
 /* A Profile. Takes over the caller's reference to `profile`, also when it fails. */
 PyObject *cprof_py_profile(core_state *st, struct cprof_profile *profile);
 
-/* A Column of `n` elements in the buffer format `format` ("Q", "q", "I", "i"). `data` is
+/* A Column of `n` elements in the buffer format `format` (one of BHIiQq). `data` is
  * borrowed from `profile`, of which the column takes a reference of its own; or, where
  * `is_owned`, it came from malloc and is taken over, also on failure. */
 PyObject *cprof_py_column(core_state *st, struct cprof_profile *profile, const void *data,

@@ -4,7 +4,7 @@
 #include "pprof.h"
 #include "view.h"
 
-/* Functions of the module that make profiles, and demangle(). */
+/* Functions of the module that make profiles, how_text() and demangle(). */
 
 PyDoc_STRVAR(load_pprof_doc, "load_pprof($module, path, /)\n--\n\n"
                              "Read a profile.proto file, gzipped or plain.");
@@ -110,10 +110,24 @@ static PyObject *demangle(PyObject *module, PyObject *name_arg)
     return ret;
 }
 
+PyDoc_STRVAR(how_text_doc, "how_text($module, how, /)\n--\n\n"
+                           "The words of a value of the column \"how\".");
+static PyObject *how_text(PyObject *module, PyObject *how_arg)
+{
+    unsigned long how = PyLong_AsUnsignedLong(how_arg);
+    char text[CPROF_HOW_TEXT];
+
+    (void)module;
+    if (how == (unsigned long)-1 && PyErr_Occurred())
+        return NULL;
+    return cprof_py_text(cprof_how_text((uint8_t)how, text));
+}
+
 static PyMethodDef functions[] = {
     {"load_pprof", load_pprof, METH_O, load_pprof_doc},
     {"decode_pprof", decode_pprof, METH_VARARGS, decode_pprof_doc},
     {"merge", merge, METH_O, merge_doc},
+    {"how_text", how_text, METH_O, how_text_doc},
     {"demangle", demangle, METH_O, demangle_doc},
     {NULL, NULL, 0, NULL},
 };

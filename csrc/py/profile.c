@@ -58,8 +58,9 @@ static bool fixed_column(const struct cprof_profile *p, const char *name,
         const char *name, *format;
         const void *data;
     } columns[] = {
-        {"time", "Q", p->time},  {"pid", "i", p->pid},       {"tid", "i", p->tid},
-        {"cpu_id", "i", p->cpu}, {"thread", "I", p->thread}, {"stack", "I", p->stack},
+        {"time", "Q", p->time},  {"pid", "i", p->pid},         {"tid", "i", p->tid},
+        {"cpu_id", "i", p->cpu}, {"thread", "I", p->thread},   {"stack", "I", p->stack},
+        {"how", "B", p->how},    {"n_added", "H", p->n_added},
     };
 
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
@@ -70,6 +71,19 @@ static bool fixed_column(const struct cprof_profile *p, const char *name,
         return true;
     }
     return false;
+}
+
+/* The column that is there, or zeros where it is not stored. */
+static PyObject *stored_column(PyObject *op, const void *data, const char *format)
+{
+    struct cprof_profile *p = cprof_py_profile_of(op);
+    bool is_made = !data && p->n;
+
+    if (is_made)
+        data = calloc(p->n, sizeof(*p->time)); /* enough for any */
+    if (is_made && !data)
+        return PyErr_NoMemory();
+    return cprof_py_column(cprof_py_state_of(op), p, data, p->n, format, is_made);
 }
 
 static PyObject *values_column(PyObject *op, size_t type)
@@ -101,7 +115,7 @@ PyDoc_STRVAR(
     Profile_column_doc,
     "column($self, name, /)\n--\n\n"
     "\"time\" (uint64), \"pid\" \"tid\" \"cpu_id\" (int32), \"thread\" \"stack\"\n"
-    "(uint32), or a sample type's name (int64).");
+    "(uint32), \"how\" (uint8), \"n_added\" (uint16), or a sample type's name (int64).");
 static PyObject *Profile_column(PyObject *op, PyObject *name_arg)
 {
     struct cprof_profile *p = cprof_py_profile_of(op);
@@ -111,7 +125,7 @@ static PyObject *Profile_column(PyObject *op, PyObject *name_arg)
     if (!name)
         return NULL;
     if (fixed_column(p, name, &data, &format))
-        return cprof_py_column(cprof_py_state_of(op), p, data, p->n, format, false);
+        return stored_column(op, data, format);
     for (size_t k = 0; k < p->n_types; k++)
         if (names_type(name, cprof_stacks_text(p->stacks, p->types[k].type)))
             return values_column(op, k);

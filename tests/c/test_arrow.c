@@ -57,9 +57,9 @@ static const char *cell(const struct ArrowArray *batch, const struct ArrowSchema
 
 static void test_columns_hold_the_rows(void)
 {
-    static const char *const NAMES[] = {"time",   "pid",     "tid",   "cpu_id",
-                                        "thread", "comm",    "stack", "function",
-                                        "module", "samples", "cpu"};
+    static const char *const NAMES[] = {
+        "time",     "pid",    "tid", "cpu_id",  "thread",  "comm", "stack",
+        "function", "module", "how", "n_added", "samples", "cpu"};
     struct ArrowArrayStream stream;
     struct ArrowSchema schema;
     struct ArrowArray batch, end;
@@ -70,11 +70,11 @@ static void test_columns_hold_the_rows(void)
     CHECK_EQ(stream.get_schema(&stream, &schema), 0);
     CHECK_EQ(stream.get_next(&stream, &batch), 0);
     CHECK_STR(schema.format, "+s");
-    CHECK_EQ(schema.n_children, 11);
-    for (int i = 0; i < 11; i++)
+    CHECK_EQ(schema.n_children, 13);
+    for (int i = 0; i < 13; i++)
         CHECK_STR(schema.children[i]->name, NAMES[i]);
     CHECK_EQ(batch.length, 8);
-    CHECK_EQ(batch.n_children, 11);
+    CHECK_EQ(batch.n_children, 13);
     CHECK_EQ(((const int64_t *)buffer_of(&batch, &schema, "time", "l"))[1], 2000000000);
     CHECK_EQ(((const int32_t *)buffer_of(&batch, &schema, "tid", "i"))[1], 8);
     CHECK_EQ(((const int64_t *)buffer_of(&batch, &schema, "samples", "l"))[7], 5);
@@ -88,12 +88,39 @@ static void test_columns_hold_the_rows(void)
     CHECK_STR(cell(&batch, &schema, "module", 4), "libx");
     CHECK_STR(cell(&batch, &schema, "function", 7), "[lost]");
     CHECK_STR(cell(&batch, &schema, "module", 7), "");
+    CHECK_STR(cell(&batch, &schema, "how", 7), "");
+    CHECK_EQ(((const uint16_t *)buffer_of(&batch, &schema, "n_added", "S"))[7], 0);
     CHECK_EQ(stream.get_next(&stream, &end), 0);
     CHECK(!end.release); /* there is one batch */
     schema.release(&schema);
     batch.release(&batch);
     stream.release(&stream);
     CHECK(!schema.release && !batch.release && !stream.release);
+    cprof_profile_unref(p);
+}
+
+static void test_how_a_stack_was_found_is_a_column(void)
+{
+    struct cprof_row row = {
+        .how = CPROF_HOW_CONTINUED, .n_added = 40000, .values = {1, 1}};
+    struct ArrowArrayStream stream;
+    struct ArrowSchema schema;
+    struct ArrowArray batch;
+    struct cprof_profile *p;
+
+    CHECK_EQ(profile_sample(&p), 0);
+    row.stack = p->stack[0];
+    CHECK_EQ(cprof_profile_add(p, &row), 0);
+    stream = stream_of(p);
+    CHECK_EQ(stream.get_schema(&stream, &schema), 0);
+    CHECK_EQ(stream.get_next(&stream, &batch), 0);
+    CHECK_STR(cell(&batch, &schema, "how", 0), "");
+    CHECK_STR(cell(&batch, &schema, "how", 8), "continued");
+    CHECK(buffer_of(&batch, &schema, "n_added", "S") == p->n_added);
+    CHECK_EQ(p->n_added[8], 40000);
+    schema.release(&schema);
+    batch.release(&batch);
+    stream.release(&stream);
     cprof_profile_unref(p);
 }
 
@@ -235,6 +262,7 @@ static void test_out_of_memory_leaves_nothing_behind(void)
 int main(void)
 {
     RUN(test_columns_hold_the_rows);
+    RUN(test_how_a_stack_was_found_is_a_column);
     RUN(test_values_that_are_not_stored_and_names_that_are_taken);
     RUN(test_names_are_utf8);
     RUN(test_children_may_outlive_everything);

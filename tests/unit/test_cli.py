@@ -80,6 +80,28 @@ def test_the_report_is_a_table(file, capsys):
     ]
 
 
+def test_the_report_tells_of_quality_by_module(file, capsys, tmp_path):
+    assert cli.main(["report", "--quality", file]) == 0
+    table = capsys.readouterr().out.split("\n\n")[1]
+    assert [line.split() for line in table.splitlines()] == [
+        ["samples", "complete", "broke", "module"],
+        ["70", "100.0%", "prog"],
+        ["30", "100.0%", "lib.so"],
+    ]
+    assert cli.main(["report", file]) == 0
+    assert "break off" not in capsys.readouterr().out
+    broken = tmp_path / "broken.pb.gz"
+    profile({"[no unwind info]@;f@lib.so": 3, "main@prog": 97}).write(broken)
+    assert cli.main(["report", str(broken)]) == 0
+    table = capsys.readouterr().out.split("where stacks break off:\n")[1]
+    assert [line.split() for line in table.splitlines()][1:] == [
+        ["3", "0.0%", "3", "no_info", "lib.so"]
+    ]
+    assert cli.main(["report", "--json", str(broken)]) == 0
+    modules = json.loads(capsys.readouterr().out)["quality"]["modules"]
+    assert [(m["module"], m["broke"]) for m in modules] == [("prog", 0), ("lib.so", 3)]
+
+
 def test_rows_and_sample_type_can_be_chosen(file, capsys):
     assert cli.main(["report", "--json", "-n", "1", "--sample-type", "samples", file]) == 0
     data = json.loads(capsys.readouterr().out)

@@ -73,6 +73,42 @@ def test_quality_of_an_imported_file(core):
     assert (quality["samples"], quality["lost"]) == (7, 5)
     assert quality["ends"]["truncated"] == 1
     assert quality["ends"]["root"] == 6
+    found = ("fallback", "guessed", "spliced", "continued", "refused")
+    assert [quality[how] for how in found] == [0] * 5
+
+
+def test_quality_by_module(core):
+    rows = {module: (counts, broke) for module, counts, broke in core.quality_by_module()}
+    assert list(rows) == ["prog", "libx.so"]  # most samples first; lost ones are of none
+    assert rows["prog"][0]["samples"] == 4
+    counts, broke = rows["libx.so"]
+    assert (counts["samples"], counts["lost"], counts["ends"]["truncated"]) == (3, 0, 1)
+    assert {end: n for end, n in broke.items() if n} == {"truncated": 1}
+
+
+def test_how_stacks_were_found_is_read_from_labels():
+    added = {"unwind_added": 300}
+    data = encode(
+        [
+            (("main@prog",), (1, 1), {"unwind": "spliced,guessed"}),  # no word of cprof's
+            (("main@prog",), (1, 1), {"unwind": "guessed,spliced", "tid": 9}),
+            (("main@prog",), (1, 1), added),  # of another unit
+        ]
+    )
+    core = _core.decode_pprof(data, "x")
+    assert list(memoryview(core.column("how"))) == [0, 6, 0]
+    assert list(memoryview(core.column("n_added"))) == [0, 0, 0]
+    assert core.quality()["guessed"] == core.quality()["spliced"] == 1
+    assert core.thread_labels == [{"unwind": "spliced,guessed"}, {}, added]
+
+
+def test_ways_to_find_a_stack_have_words():
+    assert [_core.how_text(1 << i) for i in range(5)] == [
+        "fallback", "guessed", "spliced", "continued", "refused",
+    ]  # fmt: skip
+    assert (_core.how_text(0), _core.how_text(10)) == ("", "guessed,continued")
+    with pytest.raises(OverflowError):
+        _core.how_text(-1)
 
 
 def test_facts_come_from_comments_and_notes_stay(core):
@@ -92,7 +128,8 @@ def test_names_that_are_not_utf8_are_read_with_a_replacement():
     ("name", "format_", "size"),
     [
         ("time", "Q", 8), ("pid", "i", 4), ("tid", "i", 4), ("cpu_id", "i", 4),
-        ("thread", "I", 4), ("stack", "I", 4), ("samples", "q", 8), ("cpu", "q", 8),
+        ("thread", "I", 4), ("stack", "I", 4), ("how", "B", 1), ("n_added", "H", 2),
+        ("samples", "q", 8), ("cpu", "q", 8),
     ],
 )  # fmt: skip
 def test_columns_are_read_only_buffers(core, name, format_, size):
@@ -200,11 +237,12 @@ def everything(core, path):
     data = core.encode_pprof()
     _core.decode_pprof(data, "x").with_comments(["a", "b"])
     _core.merge([core, core]).filter(under=bytes(len(core.functions_table)))
-    for name in ("time", "pid", "samples", "cpu"):
+    for name in ("time", "pid", "how", "n_added", "samples", "cpu"):
         memoryview(core.column(name)).release()
     for get in ("run", "threads", "thread_labels", "mappings", "sample_types", "default_type"):
         getattr(core, get)
     core.leaf_functions(), core.totals(), core.quality(), core.arrow_stream()
+    core.quality_by_module(), _core.how_text(3)
     core.functions(0), core.tree(1), core.stack(0), core.locations(0)
     core.write_pprof(path), core.write_folded(path, 1)
     for call in (

@@ -177,7 +177,8 @@ def test_quality_has_the_documented_keys(prof):
     quality = prof.quality
     documented = (
         "samples lost throttled truncated complete unwound rate_asked rate_reached ends guessed "
-        "unknown kernel kernel_excluded coverage stack_bytes switches event bad_records"
+        "unknown kernel kernel_excluded coverage stack_bytes switches event bad_records "
+        "no_mapping fallback spliced continued refused verified agreed waited live_dropped"
     )
     assert set(documented.split()) <= set(quality)
     assert quality["samples"] == 100
@@ -191,6 +192,46 @@ def test_stacks_that_ended_early_are_not_complete():
     assert p.quality["complete"] == 0.75
     assert p.truncated == 25
     assert p.quality["ends"]["truncated"] == 25
+
+
+def test_how_stacks_were_found_is_counted_in_every_view():
+    p = profile(
+        [
+            ("main@prog;f@lib.so", 60, {"unwind": "continued", "thread": "a"}),
+            ("main@prog;f@lib.so", 5, {"unwind": "fallback,guessed", "thread": "b"}),
+            ("[no mapping]@;g@prog", 35, {"thread": "b"}),
+        ],
+        comments=["cprof.unwinder: table", "cprof.n_verified: 10", "cprof.n_agreed: 9"],
+    )
+    quality = p.quality
+    assert (quality["continued"], quality["fallback"], quality["guessed"]) == (60, 5, 5)
+    assert (quality["no_mapping"], quality["complete"]) == (35, 0.65)
+    assert quality["unwound"] == {"table": 95, "libunwind": 5}
+    assert (quality["verified"], quality["agreed"]) == (10, 9)
+    part = p.filter(thread="b").quality
+    assert (part["continued"], part["fallback"], part["no_mapping"]) == (0, 5, 35)
+    assert (part["verified"], part["agreed"]) == (0, 0)  # of the whole only
+    both = (p + p).quality
+    assert (both["continued"], both["guessed"], both["verified"]) == (120, 10, 20)
+
+
+def test_quality_by_module_adds_up():
+    p = profile(
+        [
+            ("main@prog;f@lib.so", 60, {"unwind": "spliced"}),
+            ("[no unwind info]@;f@lib.so;g@prog", 30, {}),
+            ("[truncated]@;f@lib.so;g@prog", 10, {}),
+            ("[lost]", 7, {}),
+        ]
+    )
+    lib, prog = p.quality_by_module()
+    assert (lib.module, lib.samples, lib.complete, lib.spliced) == ("lib.so", 60, 1.0, 60)
+    assert (lib.broke, lib.reason) == (40, "no_info")
+    assert (prog.module, prog.samples, prog.complete, prog.truncated) == ("prog", 40, 0.0, 10)
+    assert (prog.broke, prog.reason) == (0, "")
+    prog, lib = p.filter(module="prog").quality_by_module()
+    assert (prog.samples, lib.samples, lib.broke) == (40, 0, 40)
+    assert p.filter(under="nothing").quality_by_module() == []
 
 
 def test_threads_are_those_with_samples(prof):
@@ -291,11 +332,13 @@ def test_start_time_is_the_views_own():
 
 def test_columns_are_buffers_of_the_documented_types(prof):
     columns = prof.columns
-    assert list(columns) == ["time", "pid", "tid", "cpu_id", "thread", "stack", "samples", "cpu"]
+    assert list(columns) == [
+        "time", "pid", "tid", "cpu_id", "thread", "stack", "how", "n_added", "samples", "cpu",
+    ]  # fmt: skip
     formats = {name: column.format for name, column in columns.items()}
     assert formats == {
         "time": "Q", "pid": "i", "tid": "i", "cpu_id": "i", "thread": "I", "stack": "I",
-        "samples": "q", "cpu": "q",
+        "how": "B", "n_added": "H", "samples": "q", "cpu": "q",
     }  # fmt: skip
     assert sum(columns["cpu"]) == 100_000_000
     assert set(columns["pid"]) == {7}
@@ -320,7 +363,7 @@ def test_dataframe_has_a_row_for_each_entry(prof):
     frame = prof.to_dataframe()
     assert list(frame.columns) == [
         "time", "pid", "tid", "cpu_id", "thread", "comm", "function", "module", "stack",
-        "samples", "cpu",
+        "how", "n_added", "samples", "cpu",
     ]  # fmt: skip
     assert frame["samples"].sum() == 100
     by_function = frame.groupby("function", observed=True)["cpu"].sum()
@@ -329,6 +372,9 @@ def test_dataframe_has_a_row_for_each_entry(prof):
         "_start;main;parse(int);memcpy"
     )
     assert frame["time"].isna().all()
+    assert set(frame["how"]) == {""}
+    frame = profile([("f@p", 1, {"unwind": "spliced"}), ("f@p", 2, {})]).to_dataframe()
+    assert frame.groupby("how", observed=True)["samples"].sum().to_dict() == {"spliced": 1, "": 2}
 
 
 def test_dataframe_without_pandas_names_the_package(prof, monkeypatch):
@@ -344,6 +390,8 @@ def test_arrow_readers_take_a_profile(prof):
     assert frame["samples"].sum() == 100
     assert frame["cpu"].sum() == 100_000_000
     assert set(frame["function"].to_list()) == {"memcpy", "parse(int)", "send"}
+    assert set(frame["how"].to_list()) == {""}
+    assert frame["n_added"].to_list() == [0, 0, 0]
 
 
 # Files

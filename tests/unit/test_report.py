@@ -1,9 +1,11 @@
 """Text: tables and trees, compared with text written by hand."""
 
+import json
+
 import pytest
 from pprofs import profile
 
-from cprof.report import Scale, percent, report_data
+from cprof.report import Scale, broken_modules, percent, report_data, share, stacks_line
 
 
 def test_a_table_is_what_it_was():
@@ -92,6 +94,54 @@ def test_a_share_of_nothing_is_no_number():
     assert percent(1, 3) == "33.3%"
 
 
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [(0, 5, "0.0 %"), (1, 3, "33.3 %"), (2, 2000, "0.1 %"), (3, 10000, "0.03 %"), (1, 0, "0.0 %")],
+)
+def test_small_shares_are_not_shown_as_none(part, whole, text):
+    assert share(part, whole) == text
+
+
+STACKS = [
+    ("main@prog;f@lib.so", 900, {}),
+    ("main@prog;f@lib.so", 60, {"unwind": "continued"}),
+    ("[no unwind info]@;f@lib.so;g@prog", 39, {"unwind": "guessed"}),
+    ("[truncated]@;g@prog", 1, {}),
+]
+
+
+def test_what_is_wrong_with_stacks_is_a_line_of_the_heading():
+    p = profile(STACKS, comments=["cprof.n_verified: 300", "cprof.n_agreed: 299"])
+    line = (
+        "stacks: 3.9 % no_info, 0.1 % truncated; 6.0 % continued, 3.9 % guessed; "
+        "99.7 % of 300 verified agree"
+    )
+    assert stacks_line(p) == line
+    assert p.top().heading == ("1,000 samples in 10.00 s; lost 0; complete 96.0 %", line)
+    assert line in str(p.top())
+    assert line in p.top()._repr_html_()
+    assert stacks_line(profile({"main@prog": 1})) == ""
+
+
+def test_modules_are_a_table():
+    p = profile([*STACKS, ("main@<b>\x1b", 3, {})])
+    table = p.quality_by_module()
+    assert str(table) == (
+        "samples  complete  truncated  guessed  continued        broke  module\n"
+        "    960    100.0%                           6.2%   39 no_info  lib.so\n"
+        "     40      0.0%       2.5%    97.5%             1 truncated  prog\n"
+        "      3    100.0%                                              <b>\ufffd"
+    )
+    assert "&lt;b&gt;" in table._repr_html_()
+    assert table._repr_html_().count("<th>") == 7
+    assert table._repr_html_().count("<td>") == 21
+
+
+def test_modules_that_break_stacks_are_named_when_there_are_many():
+    assert [row.module for row in broken_modules(profile(STACKS))] == ["lib.so", "prog"]
+    assert broken_modules(profile({"main@prog": 995, "[truncated]@;f@prog": 5})) == []
+
+
 def test_json_data_has_the_documented_keys():
     p = profile({"a@p;b@q": 4})
     data = report_data(p, p.top(1), "cpu")
@@ -100,3 +150,6 @@ def test_json_data_has_the_documented_keys():
     )
     assert data["rows"] == [{"function": "b", "module": "q", "self": 4 * 10**6, "total": 4 * 10**6}]
     assert data["totals"] == {"samples": 4, "cpu": 4 * 10**6}
+    [module] = data["quality"]["modules"]
+    assert (module["module"], module["samples"], module["complete"]) == ("q", 4, 1.0)
+    json.dumps(data)
