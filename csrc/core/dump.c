@@ -159,9 +159,13 @@ static int add_frames(struct dumper *d, struct cprof_dump_thread *thread)
 static int unwind_stopped(struct dumper *d, pid_t pid, struct cprof_dump_thread *thread)
 {
     struct cprof_unwind_input in = {.stack = d->stack};
+    uint8_t below[CPROF_RED_ZONE];
     size_t most;
     int r = read_registers(thread->tid, in.regs);
 
+    if (r == 0 && read_stack(pid, in.regs[CPROF_REG_RSP] - CPROF_RED_ZONE, below,
+                             sizeof(below)) == sizeof(below))
+        in.below = below;
     d->chain->n = 0;
     d->chain->end = CPROF_END_UNSUPPORTED;
     for (most = STACK_FIRST; r == 0; most *= 8) {

@@ -91,7 +91,8 @@ static void verify(struct cprof_session *s, const struct cprof_process *process,
 {
     const struct cprof_unwind_chain *a = s->chain, *b = s->reference;
 
-    if (!s->verify || !s->unwind->reference || cprof_session_random(s) >= s->verify)
+    if (!s->verify || !s->unwind->reference || cprof_session_random(s) >= s->verify ||
+        a->how & CPROF_HOW_GUESSED) /* libunwind has no answer there */
         return;
     s->unwind->reference(process->space, &process->maps, in, s->reference);
     s->profile->run.n_verified++;

@@ -46,6 +46,9 @@ struct cprof_unwind_input {
     uint64_t regs[CPROF_N_REGS];
     const uint8_t *stack; /* bytes at [regs[RSP], regs[RSP] + stack_n) */
     size_t stack_n;
+    /* CPROF_RED_ZONE bytes up to regs[RSP], where somebody could read them: the kernel
+     * does not copy them. NULL otherwise. */
+    const uint8_t *below;
 };
 
 /* How a stack was found, beyond its rules; bits. */

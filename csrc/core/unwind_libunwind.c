@@ -131,6 +131,10 @@ static int access_mem(unw_addr_space_t as, unw_word_t address, unw_word_t *value
         memcpy(value, c->in->stack + at, 8);
         return 0;
     }
+    if (c->in->below && address + 8 <= sp && sp - address <= CPROF_RED_ZONE) {
+        memcpy(value, c->in->below + (CPROF_RED_ZONE - (sp - address)), 8);
+        return 0;
+    }
     if (address < sp && sp - address <= CPROF_RED_ZONE) {
         /* After `pop %rbp` the table still says "saved at CFA-16", below the stack
          * pointer and so not copied; the register itself has the value again. */

@@ -43,6 +43,7 @@ enum {
     CFA_RBP,
     CFA_REGISTER, /* any other */
     CFA_DEREF,    /* what lies at rbp + cfa_offset */
+    CFA_KEPT,     /* by what lies at rsp + something: cfa_offset is the row's argument */
     CFA_SIGNAL,
     CFA_PLT_10,
     CFA_PLT_11,
@@ -109,6 +110,14 @@ static bool is_signal(const struct cprof_rules *rules)
            (rules->rsp == RULE_SIGNAL || rules->rsp == RULE_NONE);
 }
 
+/* At the `ret` of a function that realigned its stack gcc still says "rbp is saved where
+ * rbp points": it has been popped. */
+static bool is_popped(const struct cprof_rules *rules)
+{
+    return rules->rbp == CPROF_RBP_AT_RBP && rules->cfa == CFA_RSP &&
+           rules->cfa_offset == 8;
+}
+
 static struct cprof_unwind_row to_row(const struct run *run)
 {
     const struct cprof_rules *rules = &run->rules;
@@ -120,8 +129,11 @@ static struct cprof_unwind_row to_row(const struct run *run)
         return special(CPROF_SPECIAL_ROOT);
     if (run->cie->is_signal)
         return special(is_signal(rules) ? CPROF_SPECIAL_SIGNAL : CPROF_SPECIAL_OTHER);
-    if (rules->ra != RULE_AT_CFA_8 || rules->rsp != RULE_NONE || rules->rbp > INT16_MAX ||
-        (rules->rbp == CPROF_RBP_AT_RBP && rules->cfa != CFA_DEREF))
+    if (rules->ra != RULE_AT_CFA_8 || rules->rsp != RULE_NONE || rules->rbp > INT16_MAX)
+        return special(CPROF_SPECIAL_OTHER);
+    if (is_popped(rules))
+        return at_offset(CPROF_CFA_RSP, rules->cfa_offset, CPROF_RBP_SAME);
+    if (rules->rbp == CPROF_RBP_AT_RBP && rules->cfa != CFA_DEREF)
         return special(CPROF_SPECIAL_OTHER);
     switch (rules->cfa) {
     case CFA_RSP:
@@ -130,6 +142,10 @@ static struct cprof_unwind_row to_row(const struct run *run)
         return at_offset(CPROF_CFA_RBP, rules->cfa_offset, rules->rbp);
     case CFA_DEREF:
         return at_offset(CPROF_CFA_DEREF, -rules->cfa_offset, rules->rbp);
+    case CFA_KEPT:
+        row = special((unsigned)rules->cfa_offset);
+        row.rbp = (int16_t)rules->rbp;
+        return row;
     case CFA_PLT_10:
     case CFA_PLT_11:
         row = special(rules->cfa == CFA_PLT_10 ? CPROF_SPECIAL_PLT_10
@@ -246,6 +262,7 @@ static struct cprof_cursor block(struct run *run)
 
 enum {
     DW_OP_DEREF = 0x06,
+    DW_OP_PLUS_UCONST = 0x23,
     DW_OP_AND = 0x1a,
     DW_OP_PLUS = 0x22,
     DW_OP_SHL = 0x24,
@@ -285,6 +302,21 @@ static bool is_plt(const struct cprof_cursor *c, uint8_t *ret)
     return true;
 }
 
+/* *(rsp + 8 * a) + 8 * b */
+static bool is_kept(struct cprof_cursor c, int64_t *argument)
+{
+    int64_t offset;
+    uint64_t more;
+
+    if (!is_breg(&c, CPROF_REG_RSP, &offset) || offset % 8 || offset < -128 ||
+        offset >= 240 * 8 || cprof_cursor_fixed(&c, 1) != DW_OP_DEREF ||
+        cprof_cursor_fixed(&c, 1) != DW_OP_PLUS_UCONST)
+        return false;
+    more = cprof_cursor_uleb(&c);
+    *argument = cprof_special_deref((int)(offset / 8), (unsigned)(more / 8) & 15);
+    return !c.is_bad && c.at == c.end && more % 8 == 0 && more < 128;
+}
+
 static void set_cfa_expression(struct run *run, struct cprof_cursor c)
 {
     struct cprof_rules *rules = &run->rules;
@@ -305,7 +337,10 @@ static void set_cfa_expression(struct run *run, struct cprof_cursor c)
         cprof_cursor_fixed(&rest, 1) == DW_OP_DEREF && rest.at == rest.end) {
         rules->cfa = CFA_DEREF;
         rules->cfa_offset = offset;
+        return;
     }
+    if (is_kept(c, &rules->cfa_offset))
+        rules->cfa = CFA_KEPT;
 }
 
 /* "saved where the expression says" */

@@ -31,8 +31,25 @@ enum cprof_special {
     CPROF_SPECIAL_SIGNAL, /* signal trampoline: rip, rsp, rbp of the ucontext at rsp */
     CPROF_SPECIAL_PLT_11, /* rsp + 8 + 8 * ((rip & 15) >= 11) */
     CPROF_SPECIAL_PLT_10, /* rsp + 8 + 8 * ((rip & 15) >= 10) */
-    CPROF_SPECIAL_OTHER   /* only libunwind can follow */
+    CPROF_SPECIAL_OTHER,  /* only libunwind can follow */
+    /* *(rsp + 8 * a) + 8 * b: code that keeps the old stack pointer on a stack that it
+     * aligned, as OpenSSL's does; see cprof_special_deref(). */
+    CPROF_SPECIAL_DEREF = 1 << 12
 };
+
+/* What DEREF carries: -16 <= a < 240, 0 <= b < 16. */
+static inline unsigned cprof_special_deref(int a, unsigned b)
+{
+    return CPROF_SPECIAL_DEREF | (unsigned)(a + 16) << 4 | b;
+}
+static inline int cprof_special_deref_a(unsigned argument)
+{
+    return (int)(argument >> 4 & 0xff) - 16;
+}
+static inline unsigned cprof_special_deref_b(unsigned argument)
+{
+    return argument & 15;
+}
 
 enum cprof_rbp {
     CPROF_RBP_SAME = 0,               /* not saved: unchanged */
@@ -74,9 +91,9 @@ const struct cprof_unwind_row *
 cprof_unwind_rows_find(const struct cprof_unwind_rows *rows, uint64_t vaddr);
 
 /* All rows, for tests and the cache file: sorted by pc, strictly. */
-const struct cprof_unwind_row *cprof_unwind_rows_data(const struct cprof_unwind_rows *rows,
-                                                      size_t *n, uint64_t *base);
+const struct cprof_unwind_row *
+cprof_unwind_rows_data(const struct cprof_unwind_rows *rows, size_t *n, uint64_t *base);
 size_t cprof_unwind_rows_n_other(const struct cprof_unwind_rows *rows); /* rows OTHER */
-size_t cprof_unwind_rows_n_bad(const struct cprof_unwind_rows *rows);   /* FDEs left out */
+size_t cprof_unwind_rows_n_bad(const struct cprof_unwind_rows *rows); /* FDEs left out */
 
 #endif

@@ -143,11 +143,12 @@ static const struct rule *find_rule(struct cprof_unwind_space *space,
 
 /* A frame on its way: what the next step needs. */
 struct walk {
-    const uint8_t *stack;
+    const struct cprof_maps *maps;
+    const uint8_t *stack, *below;
     uint64_t low, n; /* bytes of stack from address `low` */
     uint64_t sampled_rbp;
     uint64_t ip, sp, bp;
-    bool is_first, passed_signal;
+    bool passed_signal, is_guessed;
 };
 
 enum step { STEP_ON, STEP_END, STEP_ASK, STEP_OUTSIDE };
@@ -160,6 +161,68 @@ static bool read_word(const struct walk *w, uint64_t address, uint64_t *ret)
         return false;
     memcpy(ret, w->stack + at, 8);
     return true;
+}
+
+static bool read_below(const struct walk *w, uint64_t address, uint64_t *ret)
+{
+    uint64_t back = w->low - address;
+
+    if (!w->below || back < 8 || back > CPROF_RED_ZONE)
+        return false;
+    memcpy(ret, w->below + (CPROF_RED_ZONE - back), 8);
+    return true;
+}
+
+/* Does a call end right before `ip`? (call rel32; call through a register or memory) */
+static bool is_after_call(const struct cprof_maps *maps, uint64_t ip)
+{
+    const struct cprof_maps_entry *entry = cprof_maps_find(maps, ip - 1);
+    const uint8_t *code = NULL;
+    size_t n = 0;
+
+    if (entry && entry->dso->elf && ip - 7 >= entry->start)
+        code = cprof_elf_at(entry->dso->elf, ip - 7 - entry->bias, &n);
+    if (!code || n < 7)
+        return false;
+    if (code[2] == 0xe8)
+        return true;
+    for (size_t i = 0; i <= 5; i++) /* ff /2, 2 to 7 bytes long */
+        if (code[i] == 0xff && (code[i + 1] >> 3 & 7) == 2)
+            return true;
+    return false;
+}
+
+/* A CFA kept below the stack pointer, in bytes that no sample has. The code that does so
+ * (it works on a stack that it aligned) keeps the old stack pointer above, too: the first
+ * word there that points to a return address. */
+static bool guess_cfa(struct walk *w, uint64_t *cfa)
+{
+    enum { REACH = 1024 };
+    uint64_t kept, ip;
+
+    for (uint64_t at = w->low; at < w->low + REACH; at += 8) {
+        if (!read_word(w, at, &kept))
+            return false;
+        if (kept > at && kept % 8 == 0 && read_word(w, kept, &ip) &&
+            is_after_call(w->maps, ip)) {
+            w->is_guessed = true;
+            *cfa = kept + 8;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_deref(struct walk *w, unsigned argument, uint64_t *cfa)
+{
+    uint64_t at = w->sp + 8 * (uint64_t)(int64_t)cprof_special_deref_a(argument), kept;
+    unsigned more = cprof_special_deref_b(argument);
+
+    if (read_word(w, at, &kept) || read_below(w, at, &kept)) {
+        *cfa = kept + 8 * (uint64_t)more;
+        return true;
+    }
+    return at < w->low && w->low - at <= CPROF_RED_ZONE && more == 1 && guess_cfa(w, cfa);
 }
 
 /* Where the interrupted code was, from the ucontext at the stack pointer. */
@@ -177,7 +240,7 @@ static enum step step_signal(struct walk *w)
     return STEP_ON;
 }
 
-static bool find_cfa(const struct walk *w, const struct rule *rule, uint64_t *cfa)
+static bool find_cfa(struct walk *w, const struct rule *rule, uint64_t *cfa)
 {
     unsigned argument = cprof_cfa_argument(rule->cfa);
 
@@ -191,6 +254,8 @@ static bool find_cfa(const struct walk *w, const struct rule *rule, uint64_t *cf
     case CPROF_CFA_DEREF:
         return read_word(w, w->bp - 8 * (uint64_t)argument, cfa);
     case CPROF_CFA_SPECIAL:
+        if (argument & CPROF_SPECIAL_DEREF)
+            return find_deref(w, argument, cfa);
         if (argument != CPROF_SPECIAL_PLT_10 && argument != CPROF_SPECIAL_PLT_11)
             return false;
         *cfa = w->sp + 8 +
@@ -217,7 +282,8 @@ static bool find_rbp(const struct walk *w, const struct rule *rule, uint64_t cfa
     }
     at = rule->rbp == CPROF_RBP_AT_RBP ? w->bp : cfa + 8 * (uint64_t)(int64_t)rule->rbp;
     if (at < w->low && w->low - at <= CPROF_RED_ZONE) {
-        *rbp = w->sampled_rbp;
+        if (!read_below(w, at, rbp))
+            *rbp = w->sampled_rbp;
         return true;
     }
     return read_word(w, at, rbp);
@@ -251,19 +317,10 @@ static enum cprof_end outside(const struct walk *w)
 }
 
 /* The chain up to its end; CPROF_N_ENDS where libunwind must be asked. */
-static enum cprof_end walk(struct cprof_unwind_space *space,
-                           const struct cprof_maps *maps,
-                           const struct cprof_unwind_input *in,
+static enum cprof_end walk(struct cprof_unwind_space *space, struct walk *w,
                            struct cprof_unwind_chain *chain)
 {
-    struct walk w = {.stack = in->stack,
-                     .low = in->regs[CPROF_REG_RSP],
-                     .n = in->stack_n,
-                     .sampled_rbp = in->regs[CPROF_REG_RBP],
-                     .ip = in->regs[CPROF_REG_RIP],
-                     .sp = in->regs[CPROF_REG_RSP],
-                     .bp = in->regs[CPROF_REG_RBP]};
-    uint64_t pc = w.ip, slot;
+    uint64_t pc = w->ip, slot;
     size_t n = 1;
 
     for (;;) {
@@ -272,7 +329,7 @@ static enum cprof_end walk(struct cprof_unwind_space *space,
         enum step step;
 
         if (rule->pc != pc || rule->generation != space->generation)
-            rule = find_rule(space, maps, pc, &chain->wants);
+            rule = find_rule(space, w->maps, pc, &chain->wants);
         if (!rule)
             return CPROF_N_ENDS;
         is_signal = rule->cfa == cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_SIGNAL);
@@ -281,26 +338,25 @@ static enum cprof_end walk(struct cprof_unwind_space *space,
             return CPROF_END_ROOT;
         }
         if (is_signal) { /* entered at its first byte, not called */
-            chain->pc[n - 1] = w.ip;
-            step = step_signal(&w);
+            chain->pc[n - 1] = w->ip;
+            step = step_signal(w);
         } else {
-            step = step_call(&w, rule, &slot);
+            step = step_call(w, rule, &slot);
         }
         if (step != STEP_ON) {
             chain->n = n;
             return step == STEP_END       ? CPROF_END_ROOT
-                   : step == STEP_OUTSIDE ? outside(&w)
+                   : step == STEP_OUTSIDE ? outside(w)
                                           : CPROF_N_ENDS;
         }
         if (n == CPROF_UNWIND_MAX_FRAMES) {
             chain->n = n;
             return CPROF_END_DEPTH;
         }
-        if (!is_signal) {
+        if (!is_signal)
             chain->slots[chain->n_slots++ % CPROF_UNWIND_SLOTS] = slot;
-        }
         /* what a signal interrupted had not called anything */
-        pc = is_signal ? w.ip : w.ip - 1;
+        pc = is_signal ? w->ip : w->ip - 1;
         chain->pc[n++] = pc;
     }
 }
@@ -321,10 +377,19 @@ static void order_slots(struct cprof_unwind_chain *chain)
 static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *maps,
                    const struct cprof_unwind_input *in, struct cprof_unwind_chain *chain)
 {
+    struct walk w = {.maps = maps,
+                     .stack = in->stack,
+                     .below = in->below,
+                     .low = in->regs[CPROF_REG_RSP],
+                     .n = in->stack_n,
+                     .sampled_rbp = in->regs[CPROF_REG_RBP],
+                     .ip = in->regs[CPROF_REG_RIP],
+                     .sp = in->regs[CPROF_REG_RSP],
+                     .bp = in->regs[CPROF_REG_RBP]};
     enum cprof_end end;
 
     cprof_unwind_chain_begin(chain, in);
-    end = walk(space, maps, in, chain);
+    end = walk(space, &w, chain);
     if (chain->wants)
         return;
     if (end == CPROF_N_ENDS) {
@@ -333,6 +398,8 @@ static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *ma
         return;
     }
     chain->end = end;
+    chain->n_guessed = w.is_guessed;
+    chain->how = w.is_guessed ? CPROF_HOW_GUESSED : 0;
     order_slots(chain);
 }
 
