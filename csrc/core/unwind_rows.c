@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
-enum { ROWS_PER_PAGE = 16, SHIFT_MIN = 4 };
+enum { ROWS_PER_PAGE = 16, SHIFT_MIN = 4, DEREF_SHIFT = 12 };
 
 struct cprof_unwind_rows {
-    struct cprof_unwind_row *data;
-    size_t n;
+    struct cprof_row_memory of;
     uint64_t base;
     uint32_t *pages; /* how many rows lie below each page, n_pages + 1 */
     size_t n_pages;
@@ -17,55 +17,68 @@ struct cprof_unwind_rows {
     size_t n_other, n_bad;
 };
 
-/* Check all rows and fill the index on the way, without branches on what they say: that
- * is most of the time that it takes to load a table. */
-static int fill(struct cprof_unwind_rows *rows)
+/* Check all rows and fill the index on the way: much of the time that it takes to load a
+ * table goes here, so what is rare is asked for first. */
+static int fill(struct cprof_unwind_rows *rows, uint32_t last)
 {
-    const struct cprof_unwind_row *data = rows->data;
-    uint16_t other = cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_OTHER); /* the last */
-    uint32_t *above = rows->pages + 1, last = data[rows->n - 1].pc, before = 0;
+    static const uint16_t other =
+        CPROF_CFA_SPECIAL << CPROF_CFA_SHIFT | CPROF_SPECIAL_OTHER;
+    static const uint16_t deref =
+        CPROF_CFA_SPECIAL << CPROF_CFA_SHIFT | CPROF_SPECIAL_DEREF;
+    uint32_t *above = rows->pages + 1;
     unsigned shift = rows->shift;
-    size_t n_other = 0, n = rows->n;
-    bool is_bad = false;
+    int64_t before = -1;
 
-    for (size_t i = 0; i < n; i++) {
-        struct cprof_unwind_row row = data[i];
-        if (row.pc > last)
+    for (size_t i = 0; i < rows->of.n; i++) {
+        struct cprof_unwind_row row = rows->of.data[i];
+        if (row.pc <= before || row.pc > last)
             return -EBADMSG;
-        is_bad |= (row.pc <= before) & (i > 0);
-        is_bad |= row.cfa > other;
-        is_bad |=
-            (row.rbp == CPROF_RBP_AT_RBP) & (cprof_cfa_kind(row.cfa) != CPROF_CFA_DEREF);
-        n_other += row.cfa == other;
+        if (row.rbp == CPROF_RBP_AT_RBP && cprof_cfa_kind(row.cfa) != CPROF_CFA_DEREF)
+            return -EBADMSG;
+        if (row.cfa >= other) {
+            rows->n_other += row.cfa == other;
+            if (row.cfa > other && row.cfa >> DEREF_SHIFT != deref >> DEREF_SHIFT)
+                return -EBADMSG;
+        }
         above[row.pc >> shift] = (uint32_t)i + 1;
         before = row.pc;
     }
-    rows->n_other = n_other;
     for (size_t page = 1; page <= rows->n_pages; page++) /* those without a row */
         if (!rows->pages[page])
             rows->pages[page] = rows->pages[page - 1];
-    return is_bad ? -EBADMSG : 0;
+    return 0;
 }
 
-int cprof_unwind_rows_adopt(struct cprof_unwind_row *data, size_t n, uint64_t base,
+static void release(const struct cprof_row_memory *of)
+{
+    if (of->n_mapped)
+        munmap(of->memory, of->n_mapped);
+    else
+        free(of->memory);
+}
+
+int cprof_unwind_rows_adopt(const struct cprof_row_memory *of, uint64_t base,
                             size_t n_bad, struct cprof_unwind_rows **ret)
 {
     struct cprof_unwind_rows *rows = calloc(1, sizeof(*rows));
+    uint32_t last = of->data[of->n - 1].pc;
     int r = -ENOMEM;
 
     if (!rows) {
-        free(data);
+        release(of);
         return r;
     }
-    *rows = (struct cprof_unwind_rows){
-        .data = data, .n = n, .base = base, .n_bad = n_bad, .shift = SHIFT_MIN};
-    while (data[n - 1].pc >> rows->shift > n / ROWS_PER_PAGE)
+    rows->of = *of;
+    rows->base = base;
+    rows->n_bad = n_bad;
+    rows->shift = SHIFT_MIN;
+    while (last >> rows->shift > of->n / ROWS_PER_PAGE)
         rows->shift++;
-    rows->n_pages = (data[n - 1].pc >> rows->shift) + 1;
+    rows->n_pages = (last >> rows->shift) + 1;
     rows->pages = calloc(rows->n_pages + 1, sizeof(*rows->pages));
     if (!rows->pages)
         goto fail;
-    r = fill(rows);
+    r = fill(rows, last);
     if (r < 0)
         goto fail;
     *ret = rows;
@@ -79,8 +92,8 @@ void cprof_unwind_rows_destroy(struct cprof_unwind_rows *rows)
 {
     if (!rows)
         return;
+    release(&rows->of);
     free(rows->pages);
-    free(rows->data);
     free(rows);
 }
 
@@ -95,25 +108,25 @@ cprof_unwind_rows_find(const struct cprof_unwind_rows *rows, uint64_t vaddr)
     if (vaddr < rows->base || pc > UINT32_MAX)
         return &gap;
     if (page >= rows->n_pages)
-        return &rows->data[rows->n - 1];
+        return &rows->of.data[rows->of.n - 1];
     low = rows->pages[page];
     high = rows->pages[page + 1];
     while (low < high) { /* the first row above pc */
         size_t middle = low + (high - low) / 2;
-        if (rows->data[middle].pc <= pc)
+        if (rows->of.data[middle].pc <= pc)
             low = middle + 1;
         else
             high = middle;
     }
-    return low ? &rows->data[low - 1] : &gap;
+    return low ? &rows->of.data[low - 1] : &gap;
 }
 
 const struct cprof_unwind_row *
 cprof_unwind_rows_data(const struct cprof_unwind_rows *rows, size_t *n, uint64_t *base)
 {
-    *n = rows->n;
+    *n = rows->of.n;
     *base = rows->base;
-    return rows->data;
+    return rows->of.data;
 }
 
 size_t cprof_unwind_rows_n_other(const struct cprof_unwind_rows *rows)

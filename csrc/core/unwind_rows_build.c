@@ -12,6 +12,7 @@
 enum {
     N_CIES = 16,
     BYTES_PER_FDE = 40, /* about */
+    ROWS_PER_FDE = 12,  /* seldom more */
     INFLATED_MAX = 1 << 30,
     PROGRAMS_MAX = 1 << 30, /* bytes of programs, of all FDEs */
 };
@@ -81,32 +82,68 @@ static int make_pairs(struct source *source, uint64_t end, size_t *n_bad)
     return r;
 }
 
+/* The .eh_frame itself ends with its section; where there are no sections, somewhere
+ * before its segment does. */
+static struct cprof_cfi eh_frame_of(const struct cprof_elf *elf,
+                                    const struct cprof_elf_unwind *unwind)
+{
+    const struct cprof_elf_section *section = cprof_elf_find(elf, ".eh_frame");
+    struct cprof_cfi cfi = cprof_cfi_of(elf, unwind->eh_frame_vaddr, unwind->hdr_vaddr);
+
+    if (section && section->vaddr == cfi.vaddr && section->size < cfi.n)
+        cfi.n = section->size;
+    return cfi;
+}
+
+static const uint8_t *search_table(const struct cprof_elf *elf,
+                                   const struct cprof_elf_unwind *unwind)
+{
+    size_t n;
+
+    return unwind->made_table ? (const uint8_t *)unwind->made_table
+                              : cprof_elf_at(elf, unwind->table_vaddr, &n);
+}
+
 static int open_eh_frame(const struct cprof_elf *elf, struct source *source,
                          size_t *n_bad)
 {
-    const struct cprof_elf_section *section = cprof_elf_find(elf, ".eh_frame");
     struct cprof_elf_unwind unwind;
-    uint64_t end;
-    size_t n;
 
     if (!cprof_elf_unwind(elf, &unwind))
         return 0;
-    source->cfi = cprof_cfi_of(elf, unwind.eh_frame_vaddr, unwind.hdr_vaddr);
+    source->cfi = eh_frame_of(elf, &unwind);
     source->origin = unwind.hdr_vaddr;
     if (unwind.is_table_usable) {
-        source->pairs = (const uint8_t *)unwind.made_table;
-        if (!source->pairs)
-            source->pairs = cprof_elf_at(elf, unwind.table_vaddr, &n);
+        source->pairs = search_table(elf, &unwind);
         source->n = source->pairs ? unwind.n_fdes : 0;
         if (source->n > CPROF_CFI_FDES_MAX)
             return -E2BIG;
         if (source->n && is_sorted(source))
             return 0;
     }
-    end = source->cfi.vaddr + source->cfi.n;
-    if (section && section->vaddr == source->cfi.vaddr && section->size < source->cfi.n)
-        end = section->vaddr + section->size;
-    return make_pairs(source, end, n_bad);
+    return make_pairs(source, source->cfi.vaddr + source->cfi.n, n_bad);
+}
+
+size_t cprof_unwind_rows_spans(const struct cprof_elf *elf,
+                               struct cprof_span ret[CPROF_SPANS_MAX])
+{
+    const struct cprof_elf_section *debug = cprof_elf_find(elf, ".debug_frame");
+    struct cprof_elf_unwind unwind;
+    struct cprof_cfi cfi;
+    size_t n = 0;
+
+    if (cprof_elf_unwind(elf, &unwind)) {
+        cfi = eh_frame_of(elf, &unwind);
+        if (unwind.is_table_usable)
+            ret[n++] = (struct cprof_span){search_table(elf, &unwind),
+                                           unwind.n_fdes * sizeof(struct cprof_cfi_pair),
+                                           unwind.hdr_vaddr};
+        if (cfi.n)
+            ret[n++] = (struct cprof_span){cfi.bytes, cfi.n, cfi.vaddr};
+    }
+    if (debug && debug->bytes)
+        ret[n++] = (struct cprof_span){debug->bytes, debug->size, 0};
+    return n;
 }
 
 /* The contents of a section that is compressed (System V ABI, "Section Compression"): 0,
@@ -329,17 +366,19 @@ static int open_sources(struct builder *builder, const struct cprof_elf *elf,
 static int finish(struct builder *builder, struct cprof_unwind_rows **ret,
                   struct cprof_error *err)
 {
-    struct cprof_unwind_row *rows = builder->list.rows.data, *fitted;
-    size_t n = builder->list.rows.n;
+    struct cprof_row_memory of = {.n = builder->list.rows.n};
+    void *rows = builder->list.rows.data;
     int r;
 
     if (!builder->n_good)
         return cprof_error_set(err, builder->n_bad ? -EBADMSG : -ENODATA,
                                "unwind: no usable unwind information");
-    fitted = realloc(rows, n * sizeof(*rows));
     memset(&builder->list.rows, 0, sizeof(builder->list.rows));
-    r = cprof_unwind_rows_adopt(fitted ? fitted : rows, n, builder->list.base,
-                                builder->n_bad, ret);
+    of.memory = realloc(rows, of.n * sizeof(*of.data));
+    if (!of.memory) /* it did not become smaller */
+        of.memory = rows;
+    of.data = of.memory;
+    r = cprof_unwind_rows_adopt(&of, builder->list.base, builder->n_bad, ret);
     return r < 0 ? cprof_error_set(err, r, "unwind: out of memory") : 0;
 }
 
@@ -358,6 +397,9 @@ int cprof_unwind_rows_build(const struct cprof_elf *elf, const struct cprof_elf 
     cprof_elf_bytes(elf, &n);
     if (n + builder.debug.cfi.n < builder.list.budget)
         builder.list.budget = n + builder.debug.cfi.n;
+    /* Room that is not used costs nothing, room that grows is copied. */
+    cprof_vec_reserve(&builder.list.rows,
+                      (builder.eh.n + builder.debug.n) * ROWS_PER_FDE);
     r = add_all(&builder);
     r = r < 0 ? cprof_error_set(err, r,
                                 r == -ENOMEM ? "unwind: out of memory"
