@@ -38,7 +38,6 @@ struct cprof_run {
     uint64_t cpu_time;             /* ns on CPU by the kernel's own count, all tasks */
     uint64_t n_switches;           /* context switches seen */
     uint64_t n_records_bad;        /* bytes that could not be a record */
-    uint64_t n_guessed;            /* samples with a frame found by guess, not by table */
     uint64_t n_verified;           /* samples unwound a second time, by libunwind */
     uint64_t n_agreed;             /* of those: with the same stack */
     uint64_t n_waited;             /* samples that waited for the rows of a file */

@@ -71,7 +71,7 @@ static void forget_counts(const struct cprof_profile *whole, struct cprof_profil
     if (view->n == whole->n)
         return;
     view->run.cpu_time = view->run.n_switches = 0;
-    view->run.n_records_bad = view->run.n_guessed = 0;
+    view->run.n_records_bad = 0;
     view->run.n_verified = view->run.n_agreed = 0;
     view->run.n_waited = view->run.n_live_dropped = 0;
 }

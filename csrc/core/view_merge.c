@@ -141,6 +141,7 @@ static int merge_mapping(struct merger *m, struct translation *t, uint32_t mappi
         if ((r = merge_string(m, t, wanted.file, &wanted.file)) < 0 ||
             (r = merge_string(m, t, wanted.module, &wanted.module)) < 0 ||
             (r = merge_string(m, t, wanted.build_id, &wanted.build_id)) < 0 ||
+            (r = merge_string(m, t, wanted.root, &wanted.root)) < 0 ||
             (r = intern_mapping(m, &wanted, known)) < 0)
             return r;
     }
@@ -396,7 +397,6 @@ static void merge_counts(struct cprof_run *to, const struct cprof_run *run)
     to->cpu_time += run->cpu_time;
     to->n_switches += run->n_switches;
     to->n_records_bad += run->n_records_bad;
-    to->n_guessed += run->n_guessed;
     to->n_verified += run->n_verified;
     to->n_agreed += run->n_agreed;
     to->n_waited += run->n_waited;
