@@ -9,8 +9,9 @@
  *           that are different, by the first frame that is
  *   whole, fallback, guessed   chains that reach the start; found by other means
  *
- * The other command, unwind tables FILE ..., makes the tables of ELF files and prints for
- * each: rows, other (rows that only libunwind can follow), bad (entries left out), ns. */
+ * The other command, unwind tables DIRECTORY FILE ..., makes the tables of ELF files and
+ * prints for each: rows, other (rows that only libunwind can follow), bad (entries left
+ * out), ns, and cached: ns to read it back after it was kept in the directory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "record.h"
 #include "unwind.h"
 #include "unwind_build.h"
+#include "unwind_cache.h"
 #include "unwind_rows.h"
 
 enum { COLD_ROUNDS = 3, HOT_SAMPLES = 400, HOT_ROUNDS = 40, N_BUCKETS = 4 };
@@ -321,30 +323,35 @@ static void replay(const char *path)
         measure(&r, all[i]);
 }
 
-static void table(const char *path)
+static void table(const char *directory, const char *path)
 {
-    struct cprof_unwind_rows *rows = NULL;
+    struct cprof_unwind_rows *rows = NULL, *kept = NULL;
     struct cprof_elf *elf = NULL;
-    uint64_t start, base;
+    uint64_t ns, cached, base;
     size_t n;
 
     need(cprof_elf_open(path, &elf, NULL) == 0, "cannot open a file");
-    start = now_ns();
+    ns = now_ns();
     need(cprof_unwind_rows_build(elf, NULL, &rows, NULL) == 0, "a file without a table");
-    start = now_ns() - start;
+    ns = now_ns() - ns;
+    need(cprof_unwind_cache_store(directory, elf, rows) == 0, "cannot keep a table");
+    cached = now_ns();
+    need(cprof_unwind_cache_load(directory, elf, &kept) == 0, "cannot read a table");
+    cached = now_ns() - cached;
     cprof_unwind_rows_data(rows, &n, &base);
-    printf("table %s rows %zu other %zu bad %zu ns %lu\n", path, n,
-           cprof_unwind_rows_n_other(rows), cprof_unwind_rows_n_bad(rows), start);
+    printf("table %s rows %zu other %zu bad %zu ns %lu cached %lu\n", path, n,
+           cprof_unwind_rows_n_other(rows), cprof_unwind_rows_n_bad(rows), ns, cached);
     cprof_unwind_rows_destroy(rows);
+    cprof_unwind_rows_destroy(kept);
     cprof_elf_unref(elf);
 }
 
 int main(int argc, char **argv)
 {
-    need(argc > 2, "usage: unwind replay FILE | unwind tables FILE ...");
+    need(argc > 2, "usage: unwind replay FILE | unwind tables DIRECTORY FILE ...");
     if (!strcmp(argv[1], "replay"))
         replay(argv[2]);
-    for (int i = 2; i < argc && !strcmp(argv[1], "tables"); i++)
-        table(argv[i]);
+    for (int i = 3; i < argc && !strcmp(argv[1], "tables"); i++)
+        table(argv[2], argv[i]);
     return 0;
 }
