@@ -1,136 +1,229 @@
 /* One file with debug information: libdw's handle, and the bytes of its sections. */
+#define _GNU_SOURCE /* stpcpy */
 #include "symbol_dwarf.h"
 
 #include <dwarf.h>
-#include <gelf.h>
+#include <fcntl.h>
+#include <zlib.h>
 
-#include "elf_internal.h"
+#include "cleanup.h"
+
+enum { CHUNK = 1 << 30 }; /* zlib counts in ints */
 
 /* More than this is not decompressed: what a file says it will be costs it nothing. */
 #define UNPACKED_MAX ((uint64_t)16 << 30)
 
 const char *const CPROF_DWARF_NAMES[CPROF_N_DWARF_SECTIONS] = {
-    [CPROF_DWARF_INFO] = "debug_info",
-    [CPROF_DWARF_ABBREV] = "debug_abbrev",
-    [CPROF_DWARF_LINE] = "debug_line",
-    [CPROF_DWARF_STR] = "debug_str",
-    [CPROF_DWARF_LINE_STR] = "debug_line_str",
-    [CPROF_DWARF_STR_OFFSETS] = "debug_str_offsets",
-    [CPROF_DWARF_ADDR] = "debug_addr",
-    [CPROF_DWARF_RANGES] = "debug_ranges",
-    [CPROF_DWARF_RNGLISTS] = "debug_rnglists",
+    [CPROF_DWARF_INFO] = ".debug_info",
+    [CPROF_DWARF_TYPES] = ".debug_types",
+    [CPROF_DWARF_ABBREV] = ".debug_abbrev",
+    [CPROF_DWARF_LINE] = ".debug_line",
+    [CPROF_DWARF_STR] = ".debug_str",
+    [CPROF_DWARF_LINE_STR] = ".debug_line_str",
+    [CPROF_DWARF_STR_OFFSETS] = ".debug_str_offsets",
+    [CPROF_DWARF_ADDR] = ".debug_addr",
+    [CPROF_DWARF_RANGES] = ".debug_ranges",
+    [CPROF_DWARF_RNGLISTS] = ".debug_rnglists",
 };
 
-/* ".debug_x" -> "debug_x"; also of ".zdebug_x", GNU's older way to compress. NULL: other
- * sections. */
-static const char *debug_name(const char *name)
+/* ---- sections of the file ---- */
+
+/* Is `name` that of a section, also as GNU's older way to compress has it (".zdebug_x")
+ * or a .dwo file (".debug_x.dwo")? */
+static bool is_named(const char *name, const char *wanted)
 {
-    if (!strncmp(name, ".debug_", 7))
-        return name + 1;
-    return !strncmp(name, ".zdebug_", 8) ? name + 2 : NULL;
+    size_t n;
+
+    if (name[0] == '.' && name[1] == 'z') {
+        name += 2;
+        wanted++;
+    }
+    n = strlen(wanted);
+    return !strncmp(name, wanted, n) && (!name[n] || !strcmp(name + n, ".dwo"));
 }
 
-static uint64_t unpacked_size(const struct cprof_elf_section *section)
+/* How long the section is decompressed, and where its compressed bytes begin; 0: it is
+ * not compressed, or in a way that is not known here. */
+static size_t packing(const struct cprof_elf_section *section, uint64_t *unpacked)
 {
     Elf64_Chdr header;
-    uint64_t size = 0;
 
-    if (!section->bytes)
-        return 0;
-    if (section->flags & SHF_COMPRESSED && section->size >= sizeof(header)) {
+    *unpacked = section->size;
+    if (section->flags & SHF_COMPRESSED) {
+        *unpacked = 0;
+        if (section->size < sizeof(header))
+            return 0;
         memcpy(&header, section->bytes, sizeof(header));
-        return header.ch_size;
+        if (header.ch_type == ELFCOMPRESS_ZLIB)
+            *unpacked = header.ch_size;
+        return sizeof(header);
     }
-    if (section->name[1] != 'z' || section->size < 12)
-        return section->size;
+    if (strncmp(section->name, ".z", 2) || section->size < 12)
+        return 0;
+    *unpacked = 0;
     for (size_t i = 4; i < 12; i++) /* "ZLIB", then the size, big-endian */
-        size = size << 8 | section->bytes[i];
-    return size;
+        *unpacked = *unpacked << 8 | section->bytes[i];
+    return 12;
 }
 
-static uint64_t sum(uint64_t a, uint64_t b)
+static const struct cprof_elf_section *find(const struct cprof_elf *elf,
+                                            enum cprof_dwarf_section wanted)
 {
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+    const struct cprof_elf_section *section;
+
+    for (size_t i = 0; (section = cprof_elf_section(elf, i)); i++)
+        if (section->bytes && is_named(section->name, CPROF_DWARF_NAMES[wanted]))
+            return section;
+    return NULL;
 }
 
 uint64_t cprof_dwarf_size(const struct cprof_elf *elf)
 {
-    const struct cprof_elf_section *section;
-    uint64_t n = 0, info = 0;
-
-    for (size_t i = 0; (section = cprof_elf_section(elf, i)); i++) {
-        const char *name = debug_name(section->name);
-        uint64_t size = name ? unpacked_size(section) : 0;
-        bool is_info = name && !strcmp(name, CPROF_DWARF_NAMES[CPROF_DWARF_INFO]);
-        info = is_info ? sum(info, size) : info;
-        if (is_info || (name && !strcmp(name, CPROF_DWARF_NAMES[CPROF_DWARF_LINE])))
-            n = sum(n, size);
-    }
-    return info ? n : 0;
-}
-
-static bool is_reasonable(const struct cprof_elf *elf)
-{
-    const struct cprof_elf_section *section;
+    static const enum cprof_dwarf_section read[] = {CPROF_DWARF_INFO, CPROF_DWARF_LINE};
     uint64_t n = 0;
 
-    for (size_t i = 0; (section = cprof_elf_section(elf, i)); i++)
-        if (debug_name(section->name))
-            n = sum(n, unpacked_size(section));
-    return n <= UNPACKED_MAX;
-}
-
-static void read_sections(struct cprof_dwarf *dwarf)
-{
-    Elf_Scn *section = NULL;
-    size_t names;
-
-    if (elf_getshdrstrndx(dwarf->handle, &names) < 0)
-        return;
-    while ((section = elf_nextscn(dwarf->handle, section))) {
-        GElf_Shdr header;
-        const char *name;
-        Elf_Data *data;
-        if (!gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS)
-            continue;
-        name = elf_strptr(dwarf->handle, names, header.sh_name);
-        name = name ? debug_name(name) : NULL;
-        for (size_t i = 0; name && i < CPROF_N_DWARF_SECTIONS; i++) {
-            if (strcmp(name, CPROF_DWARF_NAMES[i]) || dwarf->sections[i].at)
-                continue;
-            data = elf_getdata(section, NULL);
-            if (data && data->d_buf)
-                dwarf->sections[i] = cprof_bytes_of(data->d_buf, data->d_size);
-        }
+    for (size_t i = 0; i < 2; i++) {
+        const struct cprof_elf_section *section = find(elf, read[i]);
+        uint64_t size = 0;
+        if (section)
+            packing(section, &size);
+        if (read[i] == CPROF_DWARF_INFO && !size)
+            return 0;
+        n = size > UINT64_MAX - n ? UINT64_MAX : n + size;
     }
+    return n;
 }
 
-int cprof_dwarf_begin(Elf *handle, struct cprof_dwarf *ret)
+/* zlib makes at most 1032 bytes of one. */
+static int unpack(const struct cprof_elf_section *section, size_t header, uint64_t n,
+                  struct cprof_dwarf *dwarf, enum cprof_dwarf_section to)
 {
-    ret->handle = handle;
-    ret->dwarf = dwarf_begin_elf(handle, DWARF_C_READ, NULL);
-    if (ret->dwarf)
-        read_sections(ret);
-    if (ret->sections[CPROF_DWARF_INFO].at && ret->sections[CPROF_DWARF_ABBREV].at)
+    z_stream stream = {.next_in = (uint8_t *)section->bytes + header};
+    size_t left = section->size - header, done = 0;
+    int r = Z_OK;
+
+    if (n > UNPACKED_MAX || n / 1032 > left)
         return 0;
-    cprof_dwarf_close(ret);
-    return -ENODATA;
+    dwarf->unpacked[to] = malloc(n + 1);
+    if (!dwarf->unpacked[to] || inflateInit(&stream) != Z_OK)
+        return -ENOMEM;
+    while (r == Z_OK && done < n) {
+        uInt in = left < CHUNK ? (uInt)left : CHUNK;
+        uInt out = n - done < CHUNK ? (uInt)(n - done) : CHUNK;
+        stream.avail_in = in;
+        stream.avail_out = out;
+        stream.next_out = dwarf->unpacked[to] + done;
+        r = inflate(&stream, Z_NO_FLUSH);
+        left -= in - stream.avail_in;
+        done += out - stream.avail_out;
+    }
+    inflateEnd(&stream);
+    if (done == n)
+        dwarf->sections[to] = cprof_bytes_of(dwarf->unpacked[to], n);
+    return 0;
+}
+
+static int read_sections(struct cprof_dwarf *dwarf)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < CPROF_N_DWARF_SECTIONS && r == 0; i++) {
+        const struct cprof_elf_section *section = find(dwarf->elf, i);
+        uint64_t unpacked;
+        size_t header;
+        if (!section)
+            continue;
+        header = packing(section, &unpacked);
+        if (header)
+            r = unpack(section, header, unpacked, dwarf, i);
+        else if (unpacked)
+            dwarf->sections[i] = cprof_bytes_of(section->bytes, section->size);
+    }
+    return r;
+}
+
+/* ---- libdw's handle ---- */
+
+static bool add_section(Elf *handle, uint32_t type, uint32_t name, const void *bytes,
+                        size_t n)
+{
+    Elf_Scn *section = elf_newscn(handle);
+    Elf64_Shdr *header = section ? elf64_getshdr(section) : NULL;
+    Elf_Data *data = section ? elf_newdata(section) : NULL;
+
+    if (!header || !data)
+        return false;
+    header->sh_name = name;
+    header->sh_type = type;
+    header->sh_addralign = 1;
+    header->sh_size = n;
+    *data = (Elf_Data){.d_buf = (void *)bytes,
+                       .d_size = n,
+                       .d_type = ELF_T_BYTE,
+                       .d_align = 1,
+                       .d_version = EV_CURRENT};
+    return true;
+}
+
+/* A file of the debug sections alone, which exists in memory only: libdw is given nothing
+ * but what was checked here, need not know how it was compressed or in how many files it
+ * lies, and does not copy it. */
+static bool add_sections(struct cprof_dwarf *dwarf)
+{
+    Elf64_Ehdr *header = elf64_newehdr(dwarf->handle);
+    size_t n = 1, n_sections = 1;
+
+    if (!header)
+        return false;
+    header->e_ident[EI_DATA] = ELFDATA2LSB;
+    header->e_machine = EM_X86_64;
+    header->e_type = ET_EXEC;
+    header->e_version = EV_CURRENT;
+    dwarf->names[0] = '\0';
+    for (size_t i = 0; i < CPROF_N_DWARF_SECTIONS; i++) {
+        const struct cprof_bytes *bytes = &dwarf->sections[i];
+        if (!bytes->at)
+            continue;
+        if (!add_section(dwarf->handle, SHT_PROGBITS, (uint32_t)n, bytes->at,
+                         cprof_bytes_left(bytes)))
+            return false;
+        n = (size_t)(stpcpy(dwarf->names + n, CPROF_DWARF_NAMES[i]) - dwarf->names) + 1;
+        n_sections++;
+    }
+    if (!add_section(dwarf->handle, SHT_STRTAB, 0, dwarf->names, n))
+        return false;
+    header->e_shstrndx = (Elf64_Half)n_sections;
+    return true;
+}
+
+int cprof_dwarf_begin(struct cprof_dwarf *dwarf)
+{
+    _cleanup_fd_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* nothing is written */
+
+    if (fd < 0 || elf_version(EV_CURRENT) == EV_NONE)
+        return -ENODATA;
+    dwarf->handle = elf_begin(fd, ELF_C_WRITE, NULL);
+    if (!dwarf->handle || !add_sections(dwarf))
+        return -ENOMEM;
+    dwarf->dwarf = dwarf_begin_elf(dwarf->handle, DWARF_C_READ, NULL);
+    return dwarf->dwarf ? 0 : -ENODATA;
 }
 
 int cprof_dwarf_open(struct cprof_elf *elf, struct cprof_dwarf *ret)
 {
-    size_t n;
-    const uint8_t *bytes = cprof_elf_bytes(elf, &n);
-    Elf *handle;
+    int r;
 
     memset(ret, 0, sizeof(*ret));
     ret->elf = elf;
-    if (!is_reasonable(elf) || elf_version(EV_CURRENT) == EV_NONE ||
-        !(handle = elf_memory((char *)bytes, n))) {
+    r = read_sections(ret);
+    if (r == 0 &&
+        (!ret->sections[CPROF_DWARF_INFO].at || !ret->sections[CPROF_DWARF_ABBREV].at))
+        r = -ENODATA;
+    if (r == 0)
+        r = cprof_dwarf_begin(ret);
+    if (r < 0)
         cprof_dwarf_close(ret);
-        return -ENODATA;
-    }
-    return cprof_dwarf_begin(handle, ret);
+    return r;
 }
 
 void cprof_dwarf_close(struct cprof_dwarf *dwarf)
@@ -139,9 +232,13 @@ void cprof_dwarf_close(struct cprof_dwarf *dwarf)
         dwarf_end(dwarf->dwarf);
     if (dwarf->handle)
         elf_end(dwarf->handle);
+    for (size_t i = 0; i < CPROF_N_DWARF_SECTIONS; i++)
+        free(dwarf->unpacked[i]);
     cprof_elf_unref(dwarf->elf);
     memset(dwarf, 0, sizeof(*dwarf));
 }
+
+/* ---- units and attributes ---- */
 
 bool cprof_unit_bytes(struct cprof_bytes info, uint64_t offset,
                       struct cprof_unit_bytes *ret)

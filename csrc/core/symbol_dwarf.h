@@ -19,6 +19,7 @@
 
 enum cprof_dwarf_section {
     CPROF_DWARF_INFO,
+    CPROF_DWARF_TYPES,
     CPROF_DWARF_ABBREV,
     CPROF_DWARF_LINE,
     CPROF_DWARF_STR,
@@ -29,14 +30,16 @@ enum cprof_dwarf_section {
     CPROF_DWARF_RNGLISTS,
     CPROF_N_DWARF_SECTIONS,
 };
-extern const char *const CPROF_DWARF_NAMES[CPROF_N_DWARF_SECTIONS]; /* "debug_info" ... */
+extern const char *const CPROF_DWARF_NAMES[CPROF_N_DWARF_SECTIONS]; /* ".debug_info" */
 
 /* One file with debug information. */
 struct cprof_dwarf {
-    struct cprof_elf *elf; /* owned */
+    struct cprof_elf *elf;                               /* owned */
+    struct cprof_bytes sections[CPROF_N_DWARF_SECTIONS]; /* decompressed */
+    uint8_t *unpacked[CPROF_N_DWARF_SECTIONS]; /* owned: those that were compressed */
+    char names[256];                           /* of the sections, for libdw */
     Elf *handle;
     Dwarf *dwarf;
-    struct cprof_bytes sections[CPROF_N_DWARF_SECTIONS]; /* decompressed */
 };
 
 /* The bytes of one unit. */
@@ -130,8 +133,8 @@ struct cprof_lines {
 
 /* symbol_dwarf.c. Takes over `elf`. -ENODATA: nothing there that libdw can read. */
 int cprof_dwarf_open(struct cprof_elf *elf, struct cprof_dwarf *ret);
-/* The same for a handle made elsewhere, which it takes over. */
-int cprof_dwarf_begin(Elf *handle, struct cprof_dwarf *ret);
+/* Make the handles of one whose sections are there. Close it also after failure. */
+int cprof_dwarf_begin(struct cprof_dwarf *dwarf);
 void cprof_dwarf_close(struct cprof_dwarf *dwarf);
 /* The bytes that hold DWARF's entries and lines when decompressed; 0: no such thing. */
 uint64_t cprof_dwarf_size(const struct cprof_elf *elf);

@@ -2,14 +2,13 @@
 #include "symbol_lines.h"
 
 #include <dwarf.h>
-#include <elfutils/libdwelf.h>
 #include <limits.h>
 #include <stdio.h>
 
 #include "symbol_dwarf.h"
 
 enum {
-    UNITS_MAX = 1 << 20,
+    UNITS_MAX = 1 << 18,
     RANGES_MAX = 1 << 23,
     NO_UNIT = 0x7fffffff,
 };
@@ -49,27 +48,34 @@ static int try_alt(struct cprof_lines *lines, const char *path, const void *id,
  */
 static int open_alt(struct cprof_lines *lines)
 {
-    const char *roots[] = {lines->root, ""}, *name, *slash = strrchr(lines->path, '/');
+    const struct cprof_elf_section *link =
+        cprof_elf_find(lines->file.elf, ".gnu_debugaltlink");
+    const char *roots[] = {lines->root, ""}, *slash = strrchr(lines->path, '/'), *name;
     char hex[2 * CPROF_BUILD_ID_MAX + 1], path[PATH_MAX];
-    const void *id;
-    ssize_t n = dwelf_dwarf_gnu_debugaltlink(lines->file.dwarf, &name, &id);
+    struct cprof_bytes at;
+    size_t n;
     int r = 0;
 
-    if (n < 2 || n > CPROF_BUILD_ID_MAX)
+    if (!link || !link->bytes)
         return 0;
-    cprof_build_id_hex(id, (size_t)n, hex);
+    at = cprof_bytes_of(link->bytes, link->size);
+    name = cprof_bytes_string(&at);
+    n = cprof_bytes_left(&at);
+    if (at.is_bad || n < 2 || n > CPROF_BUILD_ID_MAX)
+        return 0;
+    cprof_build_id_hex(at.at, n, hex);
     for (size_t i = *lines->root ? 0 : 1; i < 2 && r == 0; i++) {
         if (snprintf(path, sizeof(path), "%s/usr/lib/debug/.build-id/%.2s/%s.debug",
                      roots[i], hex, hex + 2) < (int)sizeof(path))
-            r = try_alt(lines, path, id, (size_t)n);
+            r = try_alt(lines, path, at.at, n);
         if (r == 0 && *name == '/' &&
             snprintf(path, sizeof(path), "%s%s", roots[i], name) < (int)sizeof(path))
-            r = try_alt(lines, path, id, (size_t)n);
+            r = try_alt(lines, path, at.at, n);
     }
     if (r == 0 && *name != '/' && slash &&
         snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - lines->path), lines->path,
                  name) < (int)sizeof(path))
-        r = try_alt(lines, path, id, (size_t)n);
+        r = try_alt(lines, path, at.at, n);
     if (r > 0)
         dwarf_setalt(lines->file.dwarf, lines->alt.dwarf);
     return r < 0 ? r : 0;
