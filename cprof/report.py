@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 40  # of a table that was not cut to a number of rows by its user
 NAME_WIDTH = 80  # of a function in a table whose width nobody gave
-COMPLETE_MIN = 0.99  # below: where stacks break off is shown, too
-_BROKEN_SHOWN = 5
+_BROKEN_MAX = 0.01  # a larger part of all stacks: where they break off is shown
+_BROKEN_SHOWN = 5  # modules
 _TIME = {"nanoseconds": 1, "microseconds": 10**3, "milliseconds": 10**6, "seconds": 10**9}
 _TIME_STEPS = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
 _BYTE_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
@@ -232,11 +232,14 @@ class ModuleTable(list[ModuleQuality]):
 
 
 def broken_modules(profile: "Profile") -> ModuleTable:
-    """The modules in whose code stacks broke off, most first, where that is worth a word:
-    when more stacks are incomplete than `cprof` promises of good tables."""
-    if profile.quality["complete"] >= COMPLETE_MIN:
+    """The modules in whose code stacks broke off, most first, where that is worth a word.
+    Where the copy of the stack was too short (truncated) says nothing of a module."""
+    quality = profile.quality
+    by_size = (*COMPLETE, "truncated")
+    broken = sum(n for end, n in quality["ends"].items() if end not in by_size)
+    if broken <= _BROKEN_MAX * quality["samples"]:
         return ModuleTable()
-    rows = [row for row in profile.quality_by_module() if row.broke]
+    rows = [row for row in profile.quality_by_module() if row.reason not in ("", "truncated")]
     return ModuleTable(sorted(rows, key=lambda row: -row.broke)[:_BROKEN_SHOWN])
 
 
