@@ -145,6 +145,7 @@ class Recorder:
         kernel: bool | None = None,
         follow: bool = True,
         jitter: bool = True,
+        lines: bool | None = None,
         env: Mapping[str, str] | None = None,
         cwd: "str | os.PathLike[str] | None" = None,
         labels: Mapping[str, str] | None = None,
@@ -164,6 +165,7 @@ class Recorder:
             "kernel": -1 if kernel is None else int(kernel),
             "follow": follow,
             "jitter": jitter,
+            "lines": -1 if lines is None else int(lines),
         }
         self._session: _core.Session | None = None
         self._profile: Profile | None = None
@@ -455,6 +457,7 @@ def record(
     kernel: bool | None = None,
     follow: bool = True,
     jitter: bool = True,
+    lines: bool | None = None,
     env: Mapping[str, str] | None = None,
     cwd: "str | os.PathLike[str] | None" = None,
     labels: Mapping[str, str] | None = None,
@@ -472,7 +475,9 @@ def record(
     unwind tables), "fp" (frame pointers) or "auto". `stack_bytes` of the stack are copied
     with each sample, at most 65528. `kernel`: True to record kernel code or fail, False not
     to, None if allowed. `follow`: the processes that the target starts, too. `jitter` varies
-    the period, so that it cannot march in step with the target. `env`, `cwd`: of a command.
+    the period, so that it cannot march in step with the target. `lines`: True to read the
+    source lines and inlined functions of all code at once, False never to, None where that
+    takes no time to speak of (see `Profile.with_lines`). `env`, `cwd`: of a command.
     `labels`: kept with the profile. `progress`: True, False, None (a line if stderr is a
     terminal) or a function that is given `Recorder.stats`.
 
@@ -496,6 +501,7 @@ def record(
         kernel=kernel,
         follow=follow,
         jitter=jitter,
+        lines=lines,
         labels=labels,
         progress=progress,
     )

@@ -134,6 +134,13 @@ static int make_tables(struct cprof_session *s)
     return cprof_locator_init(&s->locator, s->stacks, &s->processes.dsos);
 }
 
+static void want_lines(struct cprof_session *s, int lines)
+{
+    s->locator.wants_lines = lines != 0;
+    s->locator.liner.most = lines < 0 ? CPROF_LINES_AT_ONCE : 0;
+    s->stacks->is_without_lines = !lines;
+}
+
 static void command_text(const struct cprof_session *s,
                          const struct cprof_session_options *options, char *text,
                          size_t room)
@@ -206,6 +213,8 @@ static int fill(struct cprof_session *s, const struct cprof_session_options *opt
                                strerror(errno));
     getrlimit(RLIMIT_NOFILE, &s->files);
     r = make_tables(s);
+    if (r == 0)
+        want_lines(s, options->lines);
     if (r == 0)
         r = cprof_probe_cpus(&s->cpus);
     if (r < 0)

@@ -33,6 +33,8 @@ struct cprof_session_options {
     const char *unwind;   /* see unwind.h; "auto" */
     uint32_t stack_bytes; /* of stack copied with each sample, at most 65528 */
     size_t ring_bytes;    /* of one CPU's ring; 0: by rate */
+    int lines;            /* source lines, inlined functions: 1 of all code, 0 none, -1
+                             where that takes no time to speak of (locate_lines.h) */
 };
 
 struct cprof_session_stats {

@@ -55,6 +55,21 @@ struct cprof_function_sum {
 int cprof_view_functions(const struct cprof_profile *p, size_t type,
                          struct cprof_function_sum **ret, size_t *n);
 
+/* Sums by place, of one sample type, for the functions that `wanted` keeps (one byte for
+ * each of stacks->functions): by source line, where `address` is 0 and every frame
+ * counts; or by address, where an instruction belongs to the real function and `function`
+ * and `line` are the innermost of what is inlined there. self = rows whose leaf is there,
+ * total = rows that pass it, each once. In order of mapping, address, function, line.
+ * *ret is owned: free(). */
+struct cprof_place_sum {
+    uint32_t function, mapping;
+    uint64_t address;
+    int64_t line;
+    int64_t self, total;
+};
+int cprof_view_places(const struct cprof_profile *p, size_t type, const uint8_t *wanted,
+                      bool is_by_address, struct cprof_place_sum **ret, size_t *n);
+
 /* The call tree: one node for each path of functions (name, module) from the root.
  * nodes[0] is the root of all (name and module CPROF_NONE); children are stored after
  * their parent, siblings in order of total, largest first. *ret is owned: free(). */

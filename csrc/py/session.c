@@ -179,7 +179,7 @@ static PyObject *Session_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 {
     static char *names[] = {"argv",   "pids",        "env",        "cwd",    "event",
                             "freq",   "period",      "jitter",     "follow", "kernel",
-                            "unwind", "stack_bytes", "ring_bytes", NULL};
+                            "unwind", "stack_bytes", "ring_bytes", "lines",  NULL};
     struct arguments a = {Py_None, Py_None, Py_None, Py_None, NULL, NULL, NULL, NULL};
     struct cprof_session_options options = {.event = "auto", .unwind = "auto"};
     unsigned long long period = 0;
@@ -188,11 +188,11 @@ static PyObject *Session_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_ssize_t ring_bytes = 0;
     PyObject *self = NULL;
 
-    options.kernel = -1;
+    options.kernel = options.lines = -1;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$OOOOsdKppisIn:Session", names, &a.argv, &a.pids, &a.env,
+            args, kwargs, "|$OOOOsdKppisIni:Session", names, &a.argv, &a.pids, &a.env,
             &a.cwd, &options.event, &options.freq, &period, &jitter, &follow,
-            &options.kernel, &options.unwind, &stack_bytes, &ring_bytes))
+            &options.kernel, &options.unwind, &stack_bytes, &ring_bytes, &options.lines))
         return NULL;
     options.period = period;
     options.jitter = jitter;
