@@ -42,8 +42,8 @@ enum {
     CFA_RSP,  /* a register and cfa_offset */
     CFA_RBP,
     CFA_REGISTER, /* any other */
-    CFA_DEREF,    /* what lies at rbp + cfa_offset */
-    CFA_KEPT,     /* by what lies at rsp + something: cfa_offset is the row's argument */
+    CFA_DEREF,    /* what lies at rbp + cfa_argument */
+    CFA_KEPT,     /* by what lies at rsp + something: cfa_argument is the row's */
     CFA_SIGNAL,
     CFA_PLT_10,
     CFA_PLT_11,
@@ -141,9 +141,9 @@ static struct cprof_unwind_row to_row(const struct run *run)
     case CFA_RBP:
         return at_offset(CPROF_CFA_RBP, rules->cfa_offset, rules->rbp);
     case CFA_DEREF:
-        return at_offset(CPROF_CFA_DEREF, -rules->cfa_offset, rules->rbp);
+        return at_offset(CPROF_CFA_DEREF, -(int64_t)rules->cfa_argument, rules->rbp);
     case CFA_KEPT:
-        row = special((unsigned)rules->cfa_offset);
+        row = special((unsigned)rules->cfa_argument);
         row.rbp = (int16_t)rules->rbp;
         return row;
     case CFA_PLT_10:
@@ -232,15 +232,10 @@ static void set_cfa_register(struct run *run, uint64_t reg)
                                             : CFA_REGISTER;
 }
 
-static bool is_cfa_register(const struct run *run)
-{
-    return run->rules.cfa >= CFA_RSP && run->rules.cfa <= CFA_REGISTER;
-}
-
 /* Offsets out of any reach become one that no row can say. */
 static void set_cfa_offset(struct run *run, uint64_t offset)
 {
-    run->rules.cfa_offset = offset > INT32_MAX ? 1 : (int64_t)offset;
+    run->rules.cfa_offset = offset > INT32_MAX ? 1 : (int32_t)offset;
 }
 
 static void set_cfa_offset_sf(struct run *run, int64_t factored)
@@ -303,7 +298,7 @@ static bool is_plt(const struct cprof_cursor *c, uint8_t *ret)
 }
 
 /* *(rsp + 8 * a) + 8 * b */
-static bool is_kept(struct cprof_cursor c, int64_t *argument)
+static bool is_kept(struct cprof_cursor c, int32_t *argument)
 {
     int64_t offset;
     uint64_t more;
@@ -313,7 +308,8 @@ static bool is_kept(struct cprof_cursor c, int64_t *argument)
         cprof_cursor_fixed(&c, 1) != DW_OP_PLUS_UCONST)
         return false;
     more = cprof_cursor_uleb(&c);
-    *argument = cprof_special_deref((int)(offset / 8), (unsigned)(more / 8) & 15);
+    *argument =
+        (int32_t)cprof_special_deref((int)(offset / 8), (unsigned)(more / 8) & 15);
     return !c.is_bad && c.at == c.end && more % 8 == 0 && more < 128;
 }
 
@@ -323,7 +319,6 @@ static void set_cfa_expression(struct run *run, struct cprof_cursor c)
     struct cprof_cursor rest = c;
     int64_t offset;
 
-    rules->cfa_offset = 1;
     rules->cfa = CFA_EXPRESSION;
     if (is_plt(&c, &rules->cfa))
         return;
@@ -336,10 +331,10 @@ static void set_cfa_expression(struct run *run, struct cprof_cursor c)
     if (is_breg(&rest, CPROF_REG_RBP, &offset) && offset >= INT32_MIN && offset <= 0 &&
         cprof_cursor_fixed(&rest, 1) == DW_OP_DEREF && rest.at == rest.end) {
         rules->cfa = CFA_DEREF;
-        rules->cfa_offset = offset;
+        rules->cfa_argument = (int32_t)offset;
         return;
     }
-    if (is_kept(c, &rules->cfa_offset))
+    if (is_kept(c, &rules->cfa_argument))
         rules->cfa = CFA_KEPT;
 }
 
@@ -379,12 +374,6 @@ static int recall(struct run *run)
     return 0;
 }
 
-/* "register + offset" needs a register to go with. */
-static int check_cfa(const struct run *run)
-{
-    return is_cfa_register(run) ? 0 : -EBADMSG;
-}
-
 /* Instructions that only move on, or are about the CFA. -ENOENT: none of these. */
 static int run_cfa(struct run *run, uint8_t op)
 {
@@ -413,16 +402,14 @@ static int run_cfa(struct run *run, uint8_t op)
         set_cfa_offset_sf(run, cprof_cursor_sleb(c));
         return 0;
     case OP_DEF_CFA_REGISTER:
-        if (check_cfa(run) < 0)
-            return -EBADMSG;
         set_cfa_register(run, cprof_cursor_uleb(c));
         return 0;
     case OP_DEF_CFA_OFFSET:
         set_cfa_offset(run, cprof_cursor_uleb(c));
-        return check_cfa(run);
+        return 0;
     case OP_DEF_CFA_OFFSET_SF:
         set_cfa_offset_sf(run, cprof_cursor_sleb(c));
-        return check_cfa(run);
+        return 0;
     case OP_DEF_CFA_EXPRESSION:
         set_cfa_expression(run, block(run));
         return 0;

@@ -11,10 +11,11 @@
 
 /* The rules at one point of a program. */
 struct cprof_rules {
-    int64_t cfa_offset;
-    int32_t rbp;     /* as in a row, or beyond the values of one */
-    uint8_t cfa;     /* what the CFA is found by */
-    uint8_t ra, rsp; /* what kind of rule these have */
+    int32_t cfa_offset;   /* from a register; it outlives an expression */
+    int32_t cfa_argument; /* of an expression */
+    int32_t rbp;          /* as in a row, or beyond the values of one */
+    uint8_t cfa;          /* what the CFA is found by */
+    uint8_t ra, rsp;      /* what kind of rule these have */
 };
 
 struct cprof_row_list {

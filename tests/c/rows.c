@@ -26,10 +26,20 @@ static struct cprof_elf *must_open(const char *path)
     return elf;
 }
 
-static void print_row(uint64_t base, const struct cprof_unwind_row *row)
+static void print_special(unsigned argument)
 {
     static const char *const specials[] = {"gap",    "root",   "signal",
                                            "plt-11", "plt-10", "other"};
+
+    if (argument >= CPROF_SPECIAL_DEREF)
+        printf("*(rsp%+d)+%u", cprof_special_deref_a(argument) * 8,
+               cprof_special_deref_b(argument) * 8);
+    else
+        printf("%s", specials[argument]);
+}
+
+static void print_row(uint64_t base, const struct cprof_unwind_row *row)
+{
     unsigned argument = cprof_cfa_argument(row->cfa);
 
     printf("%" PRIx64 " ", base + row->pc);
@@ -44,7 +54,7 @@ static void print_row(uint64_t base, const struct cprof_unwind_row *row)
         printf("*rbp-%u", argument * 8);
         break;
     case CPROF_CFA_SPECIAL:
-        printf("%s", specials[argument]);
+        print_special(argument);
         break;
     }
     if (row->rbp == CPROF_RBP_SAME)
