@@ -4,33 +4,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void empty(struct cprof_map_slot *slots, size_t n)
+{
+    memset(slots, 0xff, n * sizeof(*slots)); /* CPROF_MAP_NONE */
+}
+
 void cprof_map_deinit(struct cprof_map *map)
 {
-    free(map->keys);
-    free(map->values);
+    free(map->slots);
     memset(map, 0, sizeof(*map));
 }
 
 void cprof_map_clear(struct cprof_map *map)
 {
     if (map->n_slots)
-        memset(map->values, 0xff, map->n_slots * sizeof(*map->values));
+        empty(map->slots, map->n_slots);
     map->n = 0;
 }
 
 uint32_t cprof_map_next(const struct cprof_map *map, uint64_t key, size_t *at)
 {
-    size_t mask = map->n_slots - 1;
+    size_t mask = map->n_slots - 1, first = cprof_hash_mix(key);
 
     if (!map->n_slots)
         return CPROF_MAP_NONE;
     for (size_t probe = *at; probe < map->n_slots; probe++) {
-        size_t i = (cprof_hash_mix(key) + probe) & mask;
-        if (map->values[i] == CPROF_MAP_NONE)
+        const struct cprof_map_slot *slot = &map->slots[(first + probe) & mask];
+        if (slot->value == CPROF_MAP_NONE)
             return CPROF_MAP_NONE;
-        if (map->keys[i] == key) {
+        if (slot->key == key) {
             *at = probe + 1;
-            return map->values[i];
+            return slot->value;
         }
     }
     return CPROF_MAP_NONE;
@@ -46,10 +50,9 @@ static void place(struct cprof_map *map, uint64_t key, uint32_t value)
 {
     size_t mask = map->n_slots - 1, i = cprof_hash_mix(key) & mask;
 
-    while (map->values[i] != CPROF_MAP_NONE)
+    while (map->slots[i].value != CPROF_MAP_NONE)
         i = (i + 1) & mask;
-    map->keys[i] = key;
-    map->values[i] = value;
+    map->slots[i] = (struct cprof_map_slot){key, value};
 }
 
 static int grow(struct cprof_map *map)
@@ -57,18 +60,15 @@ static int grow(struct cprof_map *map)
     struct cprof_map bigger = {.n = map->n,
                                .n_slots = map->n_slots ? map->n_slots * 2 : 16};
 
-    if (bigger.n_slots > SIZE_MAX / sizeof(*map->keys))
+    if (bigger.n_slots > SIZE_MAX / sizeof(*map->slots))
         return -ENOMEM;
-    bigger.keys = malloc(bigger.n_slots * sizeof(*bigger.keys));
-    bigger.values = malloc(bigger.n_slots * sizeof(*bigger.values));
-    if (!bigger.keys || !bigger.values) {
-        cprof_map_deinit(&bigger);
+    bigger.slots = malloc(bigger.n_slots * sizeof(*bigger.slots));
+    if (!bigger.slots)
         return -ENOMEM;
-    }
-    memset(bigger.values, 0xff, bigger.n_slots * sizeof(*bigger.values));
+    empty(bigger.slots, bigger.n_slots);
     for (size_t i = 0; i < map->n_slots; i++)
-        if (map->values[i] != CPROF_MAP_NONE)
-            place(&bigger, map->keys[i], map->values[i]);
+        if (map->slots[i].value != CPROF_MAP_NONE)
+            place(&bigger, map->slots[i].key, map->slots[i].value);
     cprof_map_deinit(map);
     *map = bigger;
     return 0;
@@ -95,10 +95,10 @@ int cprof_map_set(struct cprof_map *map, uint64_t key, uint32_t value)
     if (value == CPROF_MAP_NONE)
         return -EINVAL;
     for (size_t i = map->n_slots ? cprof_hash_mix(key) & mask : 0, probe = 0;
-         probe < map->n_slots && map->values[i] != CPROF_MAP_NONE;
+         probe < map->n_slots && map->slots[i].value != CPROF_MAP_NONE;
          i = (i + 1) & mask, probe++) {
-        if (map->keys[i] == key) {
-            map->values[i] = value;
+        if (map->slots[i].key == key) {
+            map->slots[i].value = value;
             return 0;
         }
     }
@@ -109,22 +109,22 @@ int cprof_map_set(struct cprof_map *map, uint64_t key, uint32_t value)
 void cprof_map_remove(struct cprof_map *map, uint64_t key)
 {
     size_t mask = map->n_slots - 1, hole = cprof_hash_mix(key) & mask, i;
+    struct cprof_map_slot *slots = map->slots;
 
     if (!map->n_slots)
         return;
-    while (map->values[hole] != CPROF_MAP_NONE && map->keys[hole] != key)
+    while (slots[hole].value != CPROF_MAP_NONE && slots[hole].key != key)
         hole = (hole + 1) & mask;
-    if (map->values[hole] == CPROF_MAP_NONE)
+    if (slots[hole].value == CPROF_MAP_NONE)
         return;
-    for (i = (hole + 1) & mask; map->values[i] != CPROF_MAP_NONE; i = (i + 1) & mask) {
-        size_t place = cprof_hash_mix(map->keys[i]) & mask;
+    for (i = (hole + 1) & mask; slots[i].value != CPROF_MAP_NONE; i = (i + 1) & mask) {
+        size_t place = cprof_hash_mix(slots[i].key) & mask;
         if (((i - place) & mask) < ((i - hole) & mask))
             continue;
-        map->keys[hole] = map->keys[i];
-        map->values[hole] = map->values[i];
+        slots[hole] = slots[i];
         hole = i;
     }
-    map->values[hole] = CPROF_MAP_NONE;
+    slots[hole].value = CPROF_MAP_NONE;
     map->n--;
 }
 

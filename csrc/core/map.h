@@ -1,8 +1,8 @@
 /* map.h - hash table from u64 to u32, for interning and look-ups by number.
  *
- * Open addressing, 12 bytes a slot at a load of at most 3/4; keys are whole 64-bit
- * values (for composite keys store a hash and compare the object yourself: see
- * cprof_map_next). One writer, no locks. */
+ * Open addressing, 16 bytes a slot (one cache line a look-up) at a load of at most 3/4;
+ * keys are whole 64-bit values (for composite keys store a hash and compare the object
+ * yourself: see cprof_map_next). One writer, no locks. */
 #ifndef CPROF_MAP_H
 #define CPROF_MAP_H
 
@@ -10,9 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cprof_map_slot {
+    uint64_t key;
+    uint32_t value; /* CPROF_MAP_NONE marks a free slot */
+};
+
 struct cprof_map {
-    uint64_t *keys;
-    uint32_t *values; /* CPROF_MAP_NONE marks a free slot */
+    struct cprof_map_slot *slots;
     size_t n, n_slots;
 };
 

@@ -91,6 +91,18 @@ static const void *bytes_at(struct cprof_ring *ring, uint64_t at, size_t n)
     return ring->scratch;
 }
 
+/* The kernel wrote on another CPU, some time ago: fetch the beginning of the record after
+ * this one, and its end, where the size of its stack is. Most are of one size. */
+static void prefetch_next(const struct cprof_ring *ring, size_t n)
+{
+    enum { LINE = 64, FIRST = 6 };
+    size_t mask = ring->size - 1;
+
+    for (size_t i = 0; i < FIRST; i++)
+        __builtin_prefetch(ring->data + ((ring->at + i * LINE) & mask));
+    __builtin_prefetch(ring->data + ((ring->at + n - 8) & mask));
+}
+
 int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **ret)
 {
     uint64_t waiting = ring->head - ring->at;
@@ -106,6 +118,7 @@ int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **re
         goto bad;
     *ret = bytes_at(ring, ring->at, header.size);
     ring->at += header.size;
+    prefetch_next(ring, header.size);
     return 1;
 bad:
     ring->at = ring->head;

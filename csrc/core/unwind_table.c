@@ -29,8 +29,18 @@ struct rule {
     int16_t rbp;
 };
 
+/* Where the return addresses of a thread's last stack were. The outer ones are there
+ * again, as a rule, in bytes that another CPU wrote: all are fetched at once, before the
+ * walk comes to them one by one. */
+enum { TRAILS = 8, TRAIL_MOST = 128 };
+struct trail {
+    uint64_t slots[TRAIL_MOST];
+    size_t n;
+};
+
 struct cprof_unwind_space {
-    struct rule *rules; /* direct mapped */
+    struct trail trails[TRAILS]; /* by where the stack is */
+    struct rule *rules;          /* direct mapped */
     uint32_t n_rules, generation, n_missed;
     struct cprof_unwind_space *reference; /* of libunwind */
     bool has_reference;
@@ -316,10 +326,22 @@ static enum cprof_end outside(const struct walk *w)
     return w->passed_signal && is_elsewhere ? CPROF_END_OTHER_STACK : CPROF_END_TRUNCATED;
 }
 
+static struct trail *follow_trail(struct cprof_unwind_space *space, const struct walk *w)
+{
+    struct trail *trail = &space->trails[(w->low >> 20 ^ w->low >> 23) % TRAILS];
+
+    for (size_t i = 0; i < trail->n; i++)
+        if (trail->slots[i] - w->low < w->n)
+            __builtin_prefetch(w->stack + (trail->slots[i] - w->low));
+    trail->n = 0;
+    return trail;
+}
+
 /* The chain up to its end; CPROF_N_ENDS where libunwind must be asked. */
 static enum cprof_end walk(struct cprof_unwind_space *space, struct walk *w,
                            struct cprof_unwind_chain *chain)
 {
+    struct trail *trail = follow_trail(space, w);
     uint64_t pc = w->ip, slot;
     size_t n = 1;
 
@@ -353,8 +375,11 @@ static enum cprof_end walk(struct cprof_unwind_space *space, struct walk *w,
             chain->n = n;
             return CPROF_END_DEPTH;
         }
-        if (!is_signal)
+        if (!is_signal) {
             chain->slots[chain->n_slots++ % CPROF_UNWIND_SLOTS] = slot;
+            if (trail->n < TRAIL_MOST)
+                trail->slots[trail->n++] = slot;
+        }
         /* what a signal interrupted had not called anything */
         pc = is_signal ? w->ip : w->ip - 1;
         chain->pc[n++] = pc;
