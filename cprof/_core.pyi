@@ -79,6 +79,17 @@ class Profile:
         for a location without one."""
     def locations(self, row_stack: int, /) -> list[tuple[int, int]]:
         """(address, mapping number or -1) of one stack number, leaf first."""
+    def with_lines(self, debuginfod: bool, /) -> Profile:
+        """The same rows with the lines and inlined functions of all code; itself where no
+        debug information is at hand. `debuginfod`: ask the servers of DEBUGINFOD_URLS."""
+    def places(
+        self, type: int, wanted: bytes, by_address: bool, /
+    ) -> list[tuple[int, int, int, int, int, int]]:
+        """(function number, mapping number or -1, address, line, self, total) by source line
+        (address 0) or by instruction; `wanted`: byte mask over functions_table."""
+    @property
+    def wants_lines(self) -> bool:
+        """False when it was recorded with lines=False."""
     def write_pprof(self, path: str, /) -> None: ...
     def encode_pprof(self) -> bytes: ...
     def write_folded(self, path: str, type: int, /) -> None: ...
@@ -93,6 +104,18 @@ def how_text(how: int, /) -> str:
     """The words of a value of the column "how": "spliced,guessed", "" for 0."""
 
 def demangle(name: str, /) -> str | None: ...
+
+@final
+class Code:
+    """The functions and lines of one file on disk. Not for use by several threads at once."""
+
+    def __new__(cls, path: str, build_id: str = "", /) -> Code:
+        """The file must have the build id (hex, "" is any): ESTALE where it has another."""
+    def function(self, offset: int, /) -> tuple[int, str, int, int]:
+        """(virtual address, symbol, start, size) of an offset in the file."""
+    def lines(self, vaddrs: Sequence[int], /) -> list[list[tuple[str, str, int, int, int]]]:
+        """(symbol, file, line, column, start line) of each virtual address, the innermost
+        inlined function first; nothing for an address without debug information."""
 
 @final
 class Session:

@@ -4,6 +4,7 @@ A view (a window, a filter, a sum) is a Profile again. Nothing here records
 (`cprof.recorder`), formats (`cprof.report`) or draws (`cprof.plot`).
 """
 
+import builtins
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
+    from cprof.listing import Listing, Paths
     from cprof.match import Pattern
     from cprof.report import ModuleTable, Table
     from cprof.tree import Node
@@ -75,11 +77,12 @@ class Profile:
     in nanoseconds). Made by `cprof.record`, `Recorder` and `cprof.load`.
     """
 
-    __slots__ = ("__weakref__", "_core", "_run")
+    __slots__ = ("__weakref__", "_core", "_lined", "_run")
 
     def __init__(self, core: _core.Profile) -> None:
         self._core = core
         self._run = core.run
+        self._lined: Profile | None = None  # with_lines(), once asked for
 
     # What it is
 
@@ -137,7 +140,7 @@ class Profile:
         return datetime.fromtimestamp(seconds, UTC) + offset
 
     @property
-    def sample_types(self) -> list[tuple[str, str]]:
+    def sample_types(self) -> builtins.list[tuple[str, str]]:
         """(name, unit) of each value that a sample has."""
         return self._core.sample_types
 
@@ -148,14 +151,14 @@ class Profile:
         return dict(zip(names, self._core.totals(), strict=True))
 
     @property
-    def threads(self) -> list[Thread]:
+    def threads(self) -> builtins.list[Thread]:
         """The threads that have samples here, in order of pid and tid."""
         table = self._core.threads
         rows = {Thread(*table[i]) for i in set(memoryview(self._core.column("thread")))}
         return sorted(rows, key=lambda row: (row.pid, row.tid, row.name))
 
     @property
-    def modules(self) -> list[str]:
+    def modules(self) -> builtins.list[str]:
         """The programs and libraries on the stacks, in order of self."""
         sums: dict[str, int] = {}
         for row in self._rows(self._core.default_type):
@@ -235,7 +238,7 @@ class Profile:
             raise ValueError("p[t0:t1] takes no step; split(every=) cuts a profile into parts")
         return self.window(self.span[0] if seconds.start is None else seconds.start, seconds.stop)
 
-    def split(self, every: float) -> "list[Profile]":
+    def split(self, every: float) -> "builtins.list[Profile]":
         """The whole span cut into windows of `every` seconds, the last one shorter. Each
         sample is in exactly one. Raises ValueError unless `every` is positive."""
         if not every > 0:
@@ -315,6 +318,45 @@ class Profile:
         return root(self, self._type(sample_type))
 
     # Data
+
+    # Code
+
+    def with_lines(self, *, debuginfod: bool = False) -> "Profile":
+        """The same samples with the source lines and inlined functions of all code: names are
+        there at once, this reads the debug information of every file, which takes a moment
+        where it is large. Of a loaded profile the files must still be there, with the same
+        build ids. `debuginfod`: ask the servers that DEBUGINFOD_URLS names for what is not
+        on this machine."""
+        if self._lined is None or debuginfod:
+            with translated():
+                core = self._core.with_lines(debuginfod)
+            self._lined = self if core is self._core else Profile(core)
+            self._lined._lined = self._lined
+        return self._lined
+
+    def list(
+        self,
+        pattern: str,
+        sample_type: str | None = None,
+        *,
+        source_path: "Paths" = None,
+        trim_path: str = "",
+    ) -> "Listing":
+        """The source of the functions whose name matches the regular expression `pattern`, with
+        the cost of each line: self and total. A source file that is not where it was compiled
+        is looked for under `source_path` (folders), after taking `trim_path` off its front.
+        """
+        from cprof.listing import list_source
+
+        return list_source(self, pattern, sample_type, source_path, trim_path)
+
+    def disassemble(self, pattern: str, sample_type: str | None = None) -> "Listing":
+        """The instructions (by objdump) of the functions whose name matches the regular
+        expression `pattern`, with the cost of each and its source line. The file must be the
+        one that was recorded."""
+        from cprof.listing import disassemble
+
+        return disassemble(self, pattern, sample_type)
 
     @property
     def columns(self) -> Columns:
@@ -401,10 +443,12 @@ class Profile:
             raise ValueError(f"no sample type {sample_type!r} here, only {', '.join(names)}")
         return names.index(sample_type)
 
-    def _rows(self, index: int) -> list[FunctionRow]:
+    def _rows(self, index: int) -> builtins.list[FunctionRow]:
         return [FunctionRow(*row[:4]) for row in self._core.functions(index)]
 
-    def _table(self, index: int, rows: list[FunctionRow], n_functions: int | None) -> "Table":
+    def _table(
+        self, index: int, rows: builtins.list[FunctionRow], n_functions: int | None
+    ) -> "Table":
         from cprof.report import Table, stacks_line, summary
 
         name, unit = self._core.sample_types[index]

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 
 def write(profile: "Profile", path: str, type_index: int) -> None:
-    """Write all sample types of `profile`; `type_index` does not matter."""
+    """Write all sample types of `profile`, with all lines unless it was recorded without;
+    `type_index` does not matter."""
     del type_index
+    if profile._core.wants_lines:
+        profile = profile.with_lines()
     with translated(path=path):
         profile._core.write_pprof(path)

@@ -18,12 +18,13 @@ typedef struct {
     PyTypeObject *Column_type;
     PyTypeObject *Profile_type;
     PyTypeObject *Session_type;
+    PyTypeObject *Code_type;
 } core_state;
 
 /* Add what a file defines to the module and to its state: 0, or -1 with an exception. */
 typedef int cprof_py_add_fn(PyObject *module, core_state *st);
 cprof_py_add_fn cprof_py_add_error, cprof_py_add_column, cprof_py_add_profile,
-    cprof_py_add_functions, cprof_py_add_session;
+    cprof_py_add_functions, cprof_py_add_session, cprof_py_add_code;
 
 /* Make a heap type and add it under its name: 0 and *ret (owned), or -1. */
 int cprof_py_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **ret);
@@ -51,6 +52,10 @@ PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type);
 PyObject *cprof_py_profile_tree(PyObject *op, PyObject *type);
 PyObject *cprof_py_profile_stack(PyObject *op, PyObject *number);
 PyObject *cprof_py_profile_locations(PyObject *op, PyObject *number);
+
+/* Its methods about lines and instructions (profile_lines.c). */
+PyObject *cprof_py_profile_with_lines(PyObject *op, PyObject *args);
+PyObject *cprof_py_profile_places(PyObject *op, PyObject *args);
 
 /* A sample type's number from an int: -1 with an exception when there is none such. */
 Py_ssize_t cprof_py_type_number(PyObject *op, PyObject *type);

@@ -3,7 +3,7 @@
 /* What the module holds, in order; one file each. */
 static cprof_py_add_fn *const ADD[] = {
     cprof_py_add_error,     cprof_py_add_column,  cprof_py_add_profile,
-    cprof_py_add_functions, cprof_py_add_session,
+    cprof_py_add_functions, cprof_py_add_session, cprof_py_add_code,
 };
 
 int cprof_py_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **ret)
@@ -30,6 +30,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->Column_type);
     Py_VISIT(st->Profile_type);
     Py_VISIT(st->Session_type);
+    Py_VISIT(st->Code_type);
     return 0;
 }
 
@@ -41,6 +42,7 @@ static int core_clear(PyObject *module)
     Py_CLEAR(st->Column_type);
     Py_CLEAR(st->Profile_type);
     Py_CLEAR(st->Session_type);
+    Py_CLEAR(st->Code_type);
     return 0;
 }
 

@@ -491,7 +491,17 @@ PyDoc_STRVAR(Profile_locations_doc,
              "locations($self, row_stack, /)\n--\n\n"
              "[(address, mapping number or -1)] of one stack, leaf first.");
 
+PyDoc_STRVAR(Profile_with_lines_doc,
+             "with_lines($self, debuginfod, /)\n--\n\n"
+             "The same rows with the source lines and inlined functions of all code.");
+PyDoc_STRVAR(Profile_places_doc,
+             "places($self, type, wanted, by_address, /)\n--\n\n"
+             "[(function number, mapping number or -1, address, line, self, total)] of the\n"
+             "functions that the byte mask `wanted` over functions_table keeps.");
+
 static PyMethodDef Profile_methods[] = {
+    {"with_lines", cprof_py_profile_with_lines, METH_VARARGS, Profile_with_lines_doc},
+    {"places", cprof_py_profile_places, METH_VARARGS, Profile_places_doc},
     {"column", Profile_column, METH_O, Profile_column_doc},
     {"leaf_functions", Profile_leaf_functions, METH_NOARGS, Profile_leaf_functions_doc},
     {"totals", Profile_totals, METH_NOARGS, Profile_totals_doc},

@@ -247,7 +247,14 @@ static PyObject *Profile_functions_table(PyObject *op, void *closure)
     return make_list(p, NULL, p->stacks->functions.n, make_function);
 }
 
+static PyObject *Profile_wants_lines(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(!cprof_py_profile_of(op)->stacks->is_without_lines);
+}
+
 PyGetSetDef cprof_py_profile_getset[] = {
+    {"wants_lines", Profile_wants_lines, NULL, "Whether exports add source lines.", NULL},
     {"n", Profile_n, NULL, "Number of rows.", NULL},
     {"sample_types", Profile_sample_types, NULL, "[(type, unit)], in file order.", NULL},
     {"default_type", Profile_default_type, NULL,
