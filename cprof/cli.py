@@ -168,6 +168,25 @@ def _json(data: object) -> int:
     return OK
 
 
+def list_lines(args: argparse.Namespace) -> int:
+    """`list` of a file."""
+    profile = _load(args)
+    print(
+        profile.list(
+            args.regex,
+            args.sample_type,
+            source_path=args.source_path,
+            trim_path=args.trim_path,
+        )
+    )
+    return OK
+
+
+def disasm(args: argparse.Namespace) -> int:
+    print(_load(args).disassemble(args.regex, args.sample_type))
+    return OK
+
+
 def flamegraph(args: argparse.Namespace) -> int:
     if args.output is None:
         stem = args.file
@@ -323,6 +342,11 @@ def _add_recording(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-jitter", dest="jitter", action="store_false", help="keep the period constant"
     )
+    group.add_argument(
+        "--lines", action=argparse.BooleanOptionalAction, default=None,
+        help="source lines and inlined functions of all code, or none (default: in pprof files "
+        "all, else where that takes no time to speak of)",
+    )  # fmt: skip
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -385,6 +409,23 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_filters(verb)
     verb.add_argument("file")
+
+    for name, run, text in (
+        ("list", list_lines, "the source of functions, with the cost of each line"),
+        ("disasm", disasm, "the instructions of functions, with the cost of each"),
+    ):
+        verb = add(name, run, text)
+        verb.add_argument("--sample-type", metavar="NAME", help="for example cpu or samples")
+        if run is list_lines:
+            verb.add_argument(
+                "--source-path", metavar="DIRS", help="where else to look for sources (DIR:DIR)"
+            )
+            verb.add_argument(
+                "--trim-path", metavar="PREFIX", default="", help="taken off the paths of sources"
+            )
+        _add_filters(verb)
+        verb.add_argument("file")
+        verb.add_argument("regex", help="functions whose name it matches")
 
     for name, run, text in (
         ("flamegraph", flamegraph, "draw a profile as a flame graph (SVG or PNG)"),

@@ -179,6 +179,7 @@ def _recorder(
         kernel=args.kernel,
         follow=args.follow,
         jitter=args.jitter,
+        lines=args.lines,
         labels=labels,
         progress=progress,
     )
