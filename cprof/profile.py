@@ -77,11 +77,12 @@ class Profile:
     in nanoseconds). Made by `cprof.record`, `Recorder` and `cprof.load`.
     """
 
-    __slots__ = ("__weakref__", "_core", "_lined", "_run")
+    __slots__ = ("__weakref__", "_core", "_counted", "_lined", "_run")
 
     def __init__(self, core: _core.Profile) -> None:
         self._core = core
         self._run = core.run
+        self._counted: dict[str, Any] | None = None  # the core's quality(), once asked for
         self._lined: Profile | None = None  # with_lines(), once asked for
 
     # What it is
@@ -89,17 +90,17 @@ class Profile:
     @property
     def samples(self) -> int:
         """How many samples (lost ones are not among them)."""
-        return int(self._core.quality()["samples"])
+        return int(self._counts()["samples"])
 
     @property
     def lost(self) -> int:
         """How many samples the kernel could not deliver; they stand as "[lost]"."""
-        return int(self._core.quality()["lost"])
+        return int(self._counts()["lost"])
 
     @property
     def truncated(self) -> int:
         """How many samples have a stack that was larger than the bytes copied of it."""
-        return int(self.quality["truncated"])
+        return int(self._counts()["ends"]["truncated"])
 
     @property
     def duration(self) -> float:
@@ -203,7 +204,7 @@ class Profile:
         Of a whole recording only, 0 or None in a view of a part of it: `switches`,
         `bad_records`, `coverage`, `verified`, `agreed`, `waited`, `live_dropped`.
         """
-        return _quality(self._core, self._run)
+        return _quality(self._core, self._run, self._counts())
 
     def quality_by_module(self) -> "ModuleTable":
         """The same for each program and library: how good the stacks of the samples are that
@@ -465,14 +466,21 @@ class Profile:
                 "it was read from a file that keeps sums only"
             )
 
+    def _counts(self) -> "dict[str, Any]":
+        """Counted once: that looks at every row and every stack."""
+        if self._counted is None:
+            self._counted = self._core.quality()
+        return self._counted
+
     def _need_names(self) -> None:
-        quality = self._core.quality()
+        quality = self._counts()
         if quality["samples"] and quality["unknown"] == quality["samples"]:
             raise NoSymbols("no function in this profile has a name, so none can be asked for")
 
 
-def _quality(core: _core.Profile, run: "Mapping[str, Any]") -> "dict[str, Any]":
-    counts = core.quality()
+def _quality(
+    core: _core.Profile, run: "Mapping[str, Any]", counts: "Mapping[str, Any]"
+) -> "dict[str, Any]":
     samples, ends = counts["samples"], dict(counts["ends"])
     sampled = _sampled_ns(core)
     cpu_time = run["cpu_time"]

@@ -67,6 +67,15 @@ static bool is_kernel(const struct survey *survey, uint32_t mapping)
     return mapping != CPROF_NONE && survey->is_kernel[mapping];
 }
 
+static uint8_t end_at(const struct survey *survey, uint32_t location, uint32_t mapping)
+{
+    int pseudo = cprof_stacks_pseudo_of(survey->stacks, location);
+
+    if (pseudo >= 0)
+        return (uint8_t)pseudo;
+    return is_kernel(survey, mapping) ? CPROF_END_KERNEL : CPROF_END_ROOT;
+}
+
 /* Callers come before what they call, so one pass carries what is known of the outermost
  * frames up to every leaf. */
 static void find_ends(struct survey *survey)
@@ -74,23 +83,14 @@ static void find_ends(struct survey *survey)
     const struct cprof_stacks *s = survey->stacks;
 
     for (size_t i = 0; i < s->nodes.n; i++) {
-        const struct cprof_node *node = &s->nodes.data[i];
-        uint32_t mapping = s->locations.data[node->location].mapping;
-        int pseudo;
-
-        survey->outermost[i] = mapping;
-        if (node->parent != CPROF_NONE) {
-            survey->ends[i] = survey->ends[node->parent];
-            if (survey->outermost[node->parent] != CPROF_NONE)
-                survey->outermost[i] = survey->outermost[node->parent];
-            continue;
-        }
-        pseudo = cprof_stacks_pseudo_of(s, node->location);
-        survey->ends[i] = CPROF_END_ROOT;
-        if (pseudo >= 0)
-            survey->ends[i] = (uint8_t)pseudo;
-        else if (is_kernel(survey, mapping))
-            survey->ends[i] = CPROF_END_KERNEL;
+        uint32_t parent = s->nodes.data[i].parent, location = s->nodes.data[i].location;
+        if (parent != CPROF_NONE && survey->outermost[parent] != CPROF_NONE)
+            survey->outermost[i] = survey->outermost[parent];
+        else
+            survey->outermost[i] = s->locations.data[location].mapping;
+        survey->ends[i] = parent != CPROF_NONE
+                              ? survey->ends[parent]
+                              : end_at(survey, location, survey->outermost[i]);
     }
 }
 

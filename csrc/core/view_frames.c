@@ -71,7 +71,6 @@ int view_groups_init(struct view_groups *groups, const struct cprof_stacks *s)
 void view_sums_deinit(struct view_sums *sums)
 {
     free(sums->self);
-    free(sums->total);
     free(sums->is_used);
 }
 
@@ -80,24 +79,26 @@ int view_sums_init(struct view_sums *sums, const struct cprof_profile *p, size_t
     size_t n = p->stacks->nodes.n;
 
     sums->self = calloc(n + 1, sizeof(*sums->self));
-    sums->total = malloc((n + 1) * sizeof(*sums->total));
     sums->is_used = calloc(n + 1, 1);
-    if (!sums->self || !sums->total || !sums->is_used)
+    if (!sums->self || !sums->is_used)
         return -ENOMEM;
     for (size_t i = 0; i < p->n; i++) {
         uint32_t stack = p->stack[i];
         sums->self[stack] = cprof_sum(sums->self[stack], cprof_profile_value(p, type, i));
         sums->is_used[stack] = 1;
     }
-    memcpy(sums->total, sums->self, n * sizeof(*sums->total));
-    for (size_t i = n; i-- > 0;) { /* what is called comes after its caller */
-        uint32_t parent = p->stacks->nodes.data[i].parent;
-        if (!sums->is_used[i] || parent == CPROF_NONE)
-            continue;
-        sums->total[parent] = cprof_sum(sums->total[parent], sums->total[i]);
-        sums->is_used[parent] = 1;
-    }
     return 0;
+}
+
+void view_sums_mark_callers(struct view_sums *sums, const struct cprof_profile *p)
+{
+    const struct cprof_stacks *s = p->stacks;
+
+    for (size_t i = s->nodes.n; i-- > 0;) { /* what is called comes after its caller */
+        uint32_t parent = s->nodes.data[i].parent;
+        if (sums->is_used[i] && parent != CPROF_NONE)
+            sums->is_used[parent] = 1;
+    }
 }
 
 int view_compare_text(const struct cprof_stacks *s, uint32_t a, uint32_t b)

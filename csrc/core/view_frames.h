@@ -41,16 +41,18 @@ static inline uint32_t view_frame(const struct view_groups *groups, uint32_t loc
     return groups->of_function[s->lines.data[line].function];
 }
 
-/* One value summed by node: rows that end there (self), rows that pass through (total),
- * and whether any does (a sum of values can be 0). */
+/* One value summed by the node that rows end in, and whether any does (a sum of values
+ * can be 0). */
 struct view_sums {
-    int64_t *self, *total;
+    int64_t *self;
     uint8_t *is_used;
 };
 
 /* 0 or -ENOMEM; release with deinit also after failure. */
 int view_sums_init(struct view_sums *sums, const struct cprof_profile *p, size_t type);
 void view_sums_deinit(struct view_sums *sums);
+/* From here on a node is also used when one that it calls is. */
+void view_sums_mark_callers(struct view_sums *sums, const struct cprof_profile *p);
 
 /* strcmp of two strings of `s`. */
 int view_compare_text(const struct cprof_stacks *s, uint32_t a, uint32_t b);

@@ -1,15 +1,30 @@
 #define _GNU_SOURCE /* qsort_r */
 #include "view_frames.h"
 
+struct place { /* a node in the order of the walk */
+    int64_t self;
+    uint32_t location;
+    uint32_t end; /* where the places of all that it calls end */
+};
+
+struct step { /* a node on the path */
+    uint32_t location, end;
+    int64_t before; /* sum of self of all places before its own */
+};
+
 /* A walk over the used nodes, callers before what they call, that knows at each node
  * which groups its callers hold: a node's total counts for a group only where the group
- * enters the path, so recursion counts once. */
+ * enters the path, so recursion counts once.
+ *
+ * The order is made first, with all that the walk needs: going through the trie from
+ * child to child would wait for memory at every step. */
 struct walk {
     const struct view_groups *groups;
-    const struct view_sums *sums;
-    const struct cprof_node *nodes;
-    uint32_t *first,
-        *next;           /* children and siblings; first[n] holds the outermost frames */
+    struct place *places;
+    size_t n; /* places */
+    struct step *path;
+    size_t depth;
+    int64_t sum;         /* of self, up to here */
     uint32_t *n_on_path; /* by group */
     struct cprof_function_sum *ret;
     uint8_t *occurs; /* by group */
@@ -17,79 +32,113 @@ struct walk {
 
 static void walk_deinit(struct walk *walk)
 {
-    free(walk->first);
-    free(walk->next);
+    free(walk->places);
+    free(walk->path);
     free(walk->n_on_path);
     free(walk->occurs);
     free(walk->ret);
 }
 
+/* By node: how many used nodes it and all that it calls are. */
+static void count_called(const struct cprof_stacks *s, const struct view_sums *sums,
+                         uint32_t *sizes)
+{
+    for (size_t i = s->nodes.n; i-- > 0;) {
+        uint32_t parent = s->nodes.data[i].parent;
+        if (!sizes[i] && !sums->is_used[i])
+            continue;
+        sizes[i]++;
+        if (parent != CPROF_NONE)
+            sizes[parent] += sizes[i];
+    }
+}
+
+/* Each node goes where its caller has room left, and takes as much of it as its size.
+ * From then on sizes[node] is where its own room begins. */
+static void put_in_order(struct walk *walk, const struct view_sums *sums, uint32_t *sizes)
+{
+    const struct cprof_stacks *s = walk->groups->stacks;
+    uint32_t outermost = 0;
+
+    for (size_t i = 0; i < s->nodes.n; i++) {
+        const struct cprof_node *node = &s->nodes.data[i];
+        uint32_t *room = node->parent == CPROF_NONE ? &outermost : &sizes[node->parent];
+        struct place place = {sums->self[i], node->location, *room + sizes[i]};
+        if (!sizes[i])
+            continue;
+        walk->places[*room] = place;
+        sizes[i] = *room + 1;
+        *room = place.end;
+    }
+    walk->n = outermost;
+}
+
+static int make_order(struct walk *walk, const struct view_sums *sums)
+{
+    const struct cprof_stacks *s = walk->groups->stacks;
+    uint32_t *sizes = calloc(s->nodes.n + 1, sizeof(*sizes));
+
+    walk->places = malloc((s->nodes.n + 1) * sizeof(*walk->places));
+    walk->path = malloc((s->nodes.n + 1) * sizeof(*walk->path));
+    if (sizes && walk->places && walk->path) {
+        count_called(s, sums, sizes);
+        put_in_order(walk, sums, sizes);
+    }
+    free(sizes);
+    return sizes && walk->places && walk->path ? 0 : -ENOMEM;
+}
+
 static int walk_init(struct walk *walk, const struct view_groups *groups,
                      const struct view_sums *sums)
 {
-    const struct cprof_stacks *s = groups->stacks;
-    size_t n = s->nodes.n, n_groups = groups->all.n;
+    size_t n_groups = groups->all.n;
 
-    *walk = (struct walk){.groups = groups, .sums = sums, .nodes = s->nodes.data};
-    walk->first = malloc((n + 1) * sizeof(*walk->first));
-    walk->next = malloc((n + 1) * sizeof(*walk->next));
+    *walk = (struct walk){.groups = groups};
     walk->n_on_path = calloc(n_groups, sizeof(*walk->n_on_path));
     walk->occurs = calloc(n_groups, 1);
     walk->ret = calloc(n_groups, sizeof(*walk->ret));
-    if (!walk->first || !walk->next || !walk->n_on_path || !walk->occurs || !walk->ret)
+    if (!walk->n_on_path || !walk->occurs || !walk->ret)
         return -ENOMEM;
-    memset(walk->first, 0xff, (n + 1) * sizeof(*walk->first));
-    for (size_t i = n; i-- > 0;) {
-        uint32_t parent = walk->nodes[i].parent;
-        uint32_t *siblings = &walk->first[parent == CPROF_NONE ? n : parent];
-        if (!sums->is_used[i])
-            continue;
-        walk->next[i] = *siblings;
-        *siblings = (uint32_t)i;
-    }
-    return 0;
+    return make_order(walk, sums);
 }
 
-static void enter(struct walk *walk, uint32_t node)
+static void enter(struct walk *walk, const struct place *at)
 {
-    uint32_t location = walk->nodes[node].location;
-    uint32_t leaf = view_frame(walk->groups, location, 0);
+    uint32_t leaf = view_frame(walk->groups, at->location, 0);
+    struct step step = {at->location, at->end, walk->sum};
 
-    for (uint32_t i = view_n_frames(walk->groups, location); i-- > 0;) {
-        uint32_t group = view_frame(walk->groups, location, i);
-        struct cprof_function_sum *sum = &walk->ret[group];
-        if (!walk->n_on_path[group]++)
-            sum->total = cprof_sum(sum->total, walk->sums->total[node]);
+    for (uint32_t i = view_n_frames(walk->groups, at->location); i-- > 0;) {
+        uint32_t group = view_frame(walk->groups, at->location, i);
+        walk->n_on_path[group]++;
         walk->occurs[group] = 1;
     }
-    walk->ret[leaf].self = cprof_sum(walk->ret[leaf].self, walk->sums->self[node]);
+    walk->ret[leaf].self = cprof_sum(walk->ret[leaf].self, at->self);
+    walk->sum = cprof_sum(walk->sum, at->self);
+    walk->path[walk->depth++] = step;
 }
 
-static void leave(struct walk *walk, uint32_t node)
+/* What was summed up since a node was entered is its total. */
+static void leave(struct walk *walk)
 {
-    uint32_t location = walk->nodes[node].location;
+    const struct step *step = &walk->path[--walk->depth];
+    int64_t total = (int64_t)((uint64_t)walk->sum - (uint64_t)step->before);
 
-    for (uint32_t i = view_n_frames(walk->groups, location); i-- > 0;)
-        walk->n_on_path[view_frame(walk->groups, location, i)]--;
-}
-
-static void walk_nodes(struct walk *walk, size_t n)
-{
-    uint32_t at = walk->first[n];
-
-    while (at != CPROF_NONE) {
-        enter(walk, at);
-        if (walk->first[at] != CPROF_NONE) {
-            at = walk->first[at];
-            continue;
-        }
-        leave(walk, at);
-        while (walk->next[at] == CPROF_NONE && walk->nodes[at].parent != CPROF_NONE) {
-            at = walk->nodes[at].parent;
-            leave(walk, at);
-        }
-        at = walk->next[at];
+    for (uint32_t i = view_n_frames(walk->groups, step->location); i-- > 0;) {
+        uint32_t group = view_frame(walk->groups, step->location, i);
+        if (!--walk->n_on_path[group])
+            walk->ret[group].total = cprof_sum(walk->ret[group].total, total);
     }
+}
+
+static void walk_places(struct walk *walk)
+{
+    for (uint32_t at = 0; at < walk->n; at++) {
+        while (walk->depth && walk->path[walk->depth - 1].end <= at)
+            leave(walk);
+        enter(walk, &walk->places[at]);
+    }
+    while (walk->depth)
+        leave(walk);
 }
 
 static int compare_sums(const void *a_arg, const void *b_arg, void *stacks)
@@ -142,7 +191,7 @@ int cprof_view_functions(const struct cprof_profile *p, size_t type,
     if (r >= 0)
         r = walk_init(&walk, &groups, &sums);
     if (r >= 0) {
-        walk_nodes(&walk, p->stacks->nodes.n);
+        walk_places(&walk);
         *n = finish_sums(&walk, ret);
     }
     walk_deinit(&walk);

@@ -179,8 +179,10 @@ int cprof_view_tree(const struct cprof_profile *p, size_t type,
     r = view_groups_init(&groups, p->stacks);
     if (r >= 0)
         r = view_sums_init(&sums, p, type);
-    if (r >= 0)
+    if (r >= 0) {
+        view_sums_mark_callers(&sums, p);
         r = tree_build(&tree, &sums);
+    }
     if (r >= 0)
         r = tree_finish(&tree, ret, n);
     tree_deinit(&tree);
