@@ -136,13 +136,16 @@ class Session:
         follow: bool = True,
         kernel: int = -1,
         unwind: str = "auto",
-        stack_bytes: int = 32768,
+        verify: float = 0,
+        stack_bytes: int = -1,
+        stack: str = "auto",
         ring_bytes: int = 0,
         lines: int = -1,
     ) -> Session:
         """Start the child (stopped before its exec) or look at the pids, and open all
-        events. Nothing is sampled before `start`. Exactly one of argv and pids. `lines`: 1
-        of all code, 0 none, -1 where that takes no time to speak of."""
+        events. Nothing is sampled before `start`. Exactly one of argv and pids.
+        `stack_bytes`: -1 as many as rings have room for. `lines`: 1 of all code, 0 none,
+        -1 where that takes no time to speak of."""
     def start(self) -> None: ...
     def wait(self, timeout: float, /) -> bool:
         """Wait at most `timeout` seconds for the end of every target; True when they have

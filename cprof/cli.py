@@ -304,6 +304,10 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", action="append", metavar="PATTERN", help=what)
 
 
+def _stack_bytes(word: str) -> "int | str":
+    return word if word == "auto" else int(word)
+
+
 def _add_recording(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-p", "--pid", dest="pids", type=_pids, action="extend", default=[], metavar="PID[,PID]",
@@ -325,11 +329,23 @@ def _add_recording(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-e", "--event", default="auto", help="default: cycles, or the CPU clock without a PMU"
     )
-    group.add_argument("--unwind", choices=events.UNWINDERS, default="auto", help="how to unwind")
     group.add_argument(
-        "--stack-bytes", type=int, default=events.STACK_BYTES, metavar="N",
-        help=f"bytes of stack to copy with a sample (default {events.STACK_BYTES}, "
-        f"at most {events.STACK_BYTES_MAX})",
+        "--unwind", choices=events.UNWINDERS, default="auto",
+        help="by tables made of the unwind information (auto), by libunwind, or by frame pointers",
+    )  # fmt: skip
+    group.add_argument(
+        "--verify", type=float, default=0.0, metavar="SHARE",
+        help="this share of the samples (0 to 1) by libunwind, too, and compare",
+    )  # fmt: skip
+    group.add_argument(
+        "--stack-bytes", type=_stack_bytes, default="auto", metavar="N",
+        help=f"bytes of stack to copy with a sample (default: {events.STACK_BYTES_MAX}, the "
+        "most, where rings may be large enough)",
+    )  # fmt: skip
+    group.add_argument(
+        "--stack", choices=events.STACKS, default="auto",
+        help="where a stack has more: end it there (dump), read on in the live process (exact), "
+        "or do so as far as it costs little (auto)",
     )  # fmt: skip
     group.add_argument(
         "--kernel", action=argparse.BooleanOptionalAction, default=None,

@@ -6,9 +6,9 @@ from cprof.rows import Event
 FREQ_CHILD = 997  # Hz of CPU time; prime, so that it does not march in step with the target
 FREQ_ATTACH = 99
 ATTACH_SECONDS = 10.0
-STACK_BYTES = 32768
 STACK_BYTES_MAX = 65528
-UNWINDERS = ("auto", "libunwind", "fp")
+STACKS = ("auto", "exact", "dump")
+UNWINDERS = ("auto", "table", "libunwind", "fp")
 
 
 def known() -> list[Event]:

@@ -141,7 +141,9 @@ class Recorder:
         period: int | None = None,
         event: str = "auto",
         unwind: str = "auto",
-        stack_bytes: int = events.STACK_BYTES,
+        verify: float = 0.0,
+        stack_bytes: "int | str" = "auto",
+        stack: str = "auto",
         kernel: bool | None = None,
         follow: bool = True,
         jitter: bool = True,
@@ -156,7 +158,13 @@ class Recorder:
         self._labels = _checked_labels(labels or {})
         self._progress = progress
         self._options: dict[str, Any] = _checked_options(
-            duration=duration, freq=freq, period=period, unwind=unwind, stack_bytes=stack_bytes
+            duration=duration,
+            freq=freq,
+            period=period,
+            unwind=unwind,
+            verify=verify,
+            stack_bytes=stack_bytes,
+            stack=stack,
         )
         default = events.FREQ_CHILD if self.target.argv else events.FREQ_ATTACH
         self._options |= {
@@ -409,13 +417,19 @@ def interrupted_child(number: int) -> tuple[int, ...]:
     return 0 if has_got_it else number, signal.SIGTERM, signal.SIGKILL
 
 
+def _is_stack_size(n: "int | str") -> bool:
+    return isinstance(n, int) and 0 <= n <= events.STACK_BYTES_MAX and n % 8 == 0
+
+
 def _checked_options(
     *,
     duration: float | None,
     freq: float | None,
     period: int | None,
     unwind: str,
-    stack_bytes: int,
+    verify: float,
+    stack_bytes: "int | str",
+    stack: str,
 ) -> "dict[str, Any]":
     """What needs no kernel to be wrong."""
     if duration is not None and not 0 < duration < 1e9:
@@ -428,11 +442,22 @@ def _checked_options(
         raise InvalidOption(f"period={period}: it is a number of events above 0")
     if unwind not in events.UNWINDERS:
         raise InvalidOption(f"unwind={unwind!r}: it is one of {', '.join(events.UNWINDERS)}")
-    if not 0 <= stack_bytes <= events.STACK_BYTES_MAX or stack_bytes % 8:
+    if not 0 <= verify <= 1:
+        raise InvalidOption(f"verify={verify}: it is a share of the samples, from 0 to 1")
+    if stack not in events.STACKS:
+        raise InvalidOption(f"stack={stack!r}: it is one of {', '.join(events.STACKS)}")
+    if stack_bytes != "auto" and not _is_stack_size(stack_bytes):
         raise InvalidOption(
-            f"stack_bytes={stack_bytes}: it is a multiple of 8 up to {events.STACK_BYTES_MAX}"
+            f'stack_bytes={stack_bytes!r}: it is "auto", or a multiple of 8 up to '
+            f"{events.STACK_BYTES_MAX}"
         )
-    return {"period": period or 0, "unwind": unwind, "stack_bytes": stack_bytes}
+    return {
+        "period": period or 0,
+        "unwind": unwind,
+        "verify": float(verify),
+        "stack_bytes": -1 if stack_bytes == "auto" else stack_bytes,
+        "stack": stack,
+    }
 
 
 def _checked_labels(labels: Mapping[str, str]) -> list[str]:
@@ -453,7 +478,9 @@ def record(
     period: int | None = None,
     event: str = "auto",
     unwind: str = "auto",
-    stack_bytes: int = events.STACK_BYTES,
+    verify: float = 0.0,
+    stack_bytes: "int | str" = "auto",
+    stack: str = "auto",
     kernel: bool | None = None,
     follow: bool = True,
     jitter: bool = True,
@@ -471,15 +498,21 @@ def record(
 
     `freq`: samples per second of CPU time (997 for a command, 99 for a process), or
     `period`: one every so many events. `event`: "auto" is cycles, or the CPU clock where
-    the machine has no counters; see `cprof.events.known()`. `unwind`: "libunwind" (from
-    unwind tables), "fp" (frame pointers) or "auto". `stack_bytes` of the stack are copied
-    with each sample, at most 65528. `kernel`: True to record kernel code or fail, False not
-    to, None if allowed. `follow`: the processes that the target starts, too. `jitter` varies
-    the period, so that it cannot march in step with the target. `lines`: True to read the
-    source lines and inlined functions of all code at once, False never to, None where that
-    takes no time to speak of (see `Profile.with_lines`). `env`, `cwd`: of a command.
-    `labels`: kept with the profile. `progress`: True, False, None (a line if stderr is a
-    terminal) or a function that is given `Recorder.stats`.
+    the machine has no counters; see `cprof.events.known()`. `unwind`: "table" (tables
+    made of the programs' unwind information, which "auto" is), "libunwind" (the information
+    itself) or "fp" (frame pointers). `verify`: this share of the samples by libunwind, too;
+    `Profile.quality` says how far both agree. `stack_bytes` of the stack are copied with
+    each sample: "auto" is 65528, the most, or half of that where rings may not be large
+    enough. `stack`: where it has more, "dump" ends it there, "exact" reads on in the live
+    process straight after each sample, "auto" does so as far as it costs little.
+
+    `kernel`: True to record kernel code or fail, False not to, None if allowed. `follow`: the
+    processes that the target starts, too. `jitter` varies the period, so that it cannot
+    march in step with the target. `lines`: True to read the source lines and inlined
+    functions of all code at once, False never to, None where that takes no time to speak of
+    (see `Profile.with_lines`). `env`, `cwd`: of a command. `labels`: kept with the
+    profile. `progress`: True, False, None (a line if stderr is a terminal) or a function that
+    is given `Recorder.stats`.
 
     Ctrl-C stops the recording and returns what there is, with a RecordingInterrupted
     warning; a second one is a KeyboardInterrupt.
@@ -497,7 +530,9 @@ def record(
         period=period,
         event=event,
         unwind=unwind,
+        verify=verify,
         stack_bytes=stack_bytes,
+        stack=stack,
         kernel=kernel,
         follow=follow,
         jitter=jitter,

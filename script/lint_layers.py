@@ -18,7 +18,7 @@ from pathlib import Path
 LAYERS = [
     ["error", "cleanup", "vec", "map", "strtab", "arena"],
     [
-        *["event", "counter", "ring", "backlog", "record", "probe"],
+        *["event", "counter", "ring", "backlog", "record", "live", "probe"],
         *["proc", "child", "maps", "elf", "dso", "outfile"],
     ],
     ["unwind", "symbol", "demangle"],

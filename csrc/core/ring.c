@@ -78,17 +78,32 @@ size_t cprof_ring_refresh(struct cprof_ring *ring)
     return (size_t)(ring->head - ring->at);
 }
 
-/* `n` bytes at position `at`, joined in the scratch buffer where they wrap. */
-static const void *bytes_at(struct cprof_ring *ring, uint64_t at, size_t n)
+/* `n` bytes at position `at`, joined in `scratch` where they wrap. */
+static const void *bytes_at(const struct cprof_ring *ring, uint64_t at, size_t n,
+                            void *scratch)
 {
     size_t from = (size_t)(at & (ring->size - 1));
     size_t straight = ring->size - from;
 
     if (n <= straight)
         return ring->data + from;
-    memcpy(ring->scratch, ring->data + from, straight);
-    memcpy(ring->scratch + straight, ring->data, n - straight);
-    return ring->scratch;
+    memcpy(scratch, ring->data + from, straight);
+    memcpy((uint8_t *)scratch + straight, ring->data, n - straight);
+    return scratch;
+}
+
+/* The record at position `at` with `waiting` bytes behind it; NULL: it cannot be one. */
+static const struct perf_event_header *
+record_at(const struct cprof_ring *ring, uint64_t at, uint64_t waiting, void *scratch)
+{
+    struct perf_event_header header;
+
+    if (waiting > ring->size || waiting < sizeof(header))
+        return NULL;
+    memcpy(&header, bytes_at(ring, at, sizeof(header), scratch), sizeof(header));
+    if (header.size < sizeof(header) || header.size % 8 || header.size > waiting)
+        return NULL;
+    return bytes_at(ring, at, header.size, scratch);
 }
 
 /* The kernel wrote on another CPU, some time ago: fetch the beginning of the record after
@@ -106,22 +121,55 @@ static void prefetch_next(const struct cprof_ring *ring, size_t n)
 int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **ret)
 {
     uint64_t waiting = ring->head - ring->at;
-    struct perf_event_header header;
+    const struct perf_event_header *record;
 
     give_back(ring);
     if (!waiting)
         return 0;
-    if (waiting > ring->size || waiting < sizeof(header))
-        goto bad;
-    memcpy(&header, bytes_at(ring, ring->at, sizeof(header)), sizeof(header));
-    if (header.size < sizeof(header) || header.size % 8 || header.size > waiting)
-        goto bad;
-    *ret = bytes_at(ring, ring->at, header.size);
-    ring->at += header.size;
-    prefetch_next(ring, header.size);
+    record = record_at(ring, ring->at, waiting, ring->scratch);
+    if (!record) {
+        ring->at = ring->head;
+        give_back(ring);
+        return -EBADMSG;
+    }
+    *ret = record;
+    ring->at += record->size;
+    prefetch_next(ring, record->size);
     return 1;
-bad:
-    ring->at = ring->head;
-    give_back(ring);
-    return -EBADMSG;
+}
+
+int cprof_ring_peek(const struct cprof_ring *ring, uint64_t *at, void *scratch,
+                    const struct perf_event_header **ret)
+{
+    uint64_t tail = __atomic_load_n(&ring->meta->data_tail, __ATOMIC_ACQUIRE);
+    uint64_t head = __atomic_load_n(&ring->meta->data_head, __ATOMIC_ACQUIRE);
+    const struct perf_event_header *record;
+    uint16_t size;
+
+    if ((int64_t)(*at - tail) < 0)
+        *at = tail;
+    if (*at == head)
+        return 0;
+    record = record_at(ring, *at, head - *at, scratch);
+    size = record ? record->size : 0; /* it may be overwritten under our eyes */
+    if (!size) {
+        *at = head;
+        return -EBADMSG;
+    }
+    *ret = record;
+    *at += size;
+    return size;
+}
+
+bool cprof_ring_holds(const struct cprof_ring *ring, uint64_t at)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* after all that was read of it */
+    return (int64_t)(at - __atomic_load_n(&ring->meta->data_tail, __ATOMIC_RELAXED)) >= 0;
+}
+
+size_t cprof_ring_waiting(const struct cprof_ring *ring)
+{
+    uint64_t tail = __atomic_load_n(&ring->meta->data_tail, __ATOMIC_ACQUIRE);
+
+    return (size_t)(__atomic_load_n(&ring->meta->data_head, __ATOMIC_ACQUIRE) - tail);
 }

@@ -1,8 +1,8 @@
 /* ring.h - read perf records out of one kernel ring buffer.
  *
- * Owns the mapping, not the fd. One thread reads a ring at a time; different rings may be
- * read in parallel. Does not know what a record means (record.h) and never waits for one
- * (session.h).
+ * Owns the mapping, not the fd. One thread reads a ring at a time (others may peek);
+ * different rings may be read in parallel. Does not know what a record means (record.h)
+ * and never waits for one (session.h).
  *
  * Protocol (perf_event_open(2), the kernel's ring-buffer document): the kernel moves
  * data_head, the reader moves data_tail; bytes between them are whole records. The reader
@@ -13,6 +13,7 @@
 #define CPROF_RING_H
 
 #include <linux/perf_event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,18 @@ size_t cprof_ring_refresh(struct cprof_ring *ring);
  * kernel; wrapped records arrive joined.
  */
 int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **ret);
+
+/* A walk of its own over the same ring, by another thread, which leaves the records
+ * there: its size and *ret, the record at *at, which moves behind it; 0 when there is no
+ * newer one, -EBADMSG when the bytes cannot be a record (the batch is skipped). *at
+ * begins as 0; records that were given back already are skipped. Wrapped records are
+ * joined in `scratch` (CPROF_RECORD_MAX). What was seen counts only if cprof_ring_holds()
+ * says afterwards that the record, from where *at was before, has not been given back. */
+int cprof_ring_peek(const struct cprof_ring *ring, uint64_t *at, void *scratch,
+                    const struct perf_event_header **ret);
+bool cprof_ring_holds(const struct cprof_ring *ring, uint64_t at);
+/* Bytes that wait for the ring's reader; any thread may ask. */
+size_t cprof_ring_waiting(const struct cprof_ring *ring);
 
 size_t cprof_ring_size(const struct cprof_ring *ring); /* data bytes */
 

@@ -188,6 +188,16 @@ static int fill_run(struct cprof_session *s, const struct cprof_session_options 
     return r < 0 ? r : cprof_stacks_string(s->stacks, host.nodename, &run->host);
 }
 
+static int find_stack_mode(const char *word)
+{
+    static const char *const words[] = {"auto", "dump", "exact"};
+
+    for (int i = 0; i < 3; i++)
+        if (!word || !strcmp(word, words[i]))
+            return i;
+    return -EINVAL;
+}
+
 static int fill(struct cprof_session *s, const struct cprof_session_options *options,
                 struct cprof_error *err)
 {
@@ -204,6 +214,15 @@ static int fill(struct cprof_session *s, const struct cprof_session_options *opt
     s->is_attached = options->pids != NULL;
     s->jitter = options->jitter;
     s->follow = options->follow;
+    s->verify = options->verify;
+    r = find_stack_mode(options->stack);
+    if (r < 0)
+        return cprof_error_set(err, r,
+                               "session: stack is auto, exact or dump, not \"%.40s\"",
+                               options->stack);
+    s->stack_mode = (enum cprof_stack_mode)r;
+    if (!(options->verify >= 0 && options->verify <= 1))
+        return cprof_error_set(err, -EINVAL, "session: verify is a share from 0 to 1");
     if (getrandom(&s->random, sizeof(s->random), 0) < 0 || !s->random)
         s->random = cprof_session_now() | 1;
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -220,6 +239,8 @@ static int fill(struct cprof_session *s, const struct cprof_session_options *opt
     if (r < 0)
         return cprof_error_set(err, r, "session: %s", strerror(-r));
     r = add_targets(s, options, err);
+    if (r == 0)
+        r = cprof_session_begin_exact(s, err);
     if (r == 0)
         r = cprof_session_open(s, options, err);
     if (r < 0)
@@ -261,6 +282,8 @@ void cprof_session_destroy(struct cprof_session *s)
         return;
     cprof_session_stop(s, NULL);
     cprof_child_deinit(&s->child);
+    cprof_session_end_exact(s);
+    cprof_vec_free(&s->exact);
     cprof_session_close_rings(s);
     cprof_vec_free(&s->rings);
     cprof_counter_deinit(&s->keeper);
@@ -342,7 +365,8 @@ static size_t fill_poll(struct cprof_session *s, struct pollfd *fds)
         fds[n++] = (struct pollfd){.fd = s->targets.data[i].pidfd, .events = POLLIN};
     for (size_t i = 0; i < s->rings.n; i++) {
         const struct cprof_session_ring *ring = &s->rings.data[i];
-        fds[n++] = (struct pollfd){.fd = ring->is_deaf ? -1 : ring->fd, .events = POLLIN};
+        bool is_polled = !ring->is_deaf && !ring->is_exact;
+        fds[n++] = (struct pollfd){.fd = is_polled ? ring->fd : -1, .events = POLLIN};
     }
     return n;
 }
@@ -372,6 +396,7 @@ static void *drain_thread(void *arg)
         if (n_ready > 0)
             look_at(s, s->polled);
         cprof_session_drain(s, cprof_session_now() - SETTLE_NS, false);
+        cprof_session_adjust_exact(s);
         pthread_mutex_unlock(&s->lock);
     }
     return NULL;
@@ -383,7 +408,7 @@ static int start_thread(struct cprof_session *s)
     int r;
 
     free(s->polled); /* of a start that failed */
-    s->polled = calloc(1 + s->targets.n + s->rings.n, sizeof(*s->polled));
+    s->polled = calloc(1 + s->targets.n + 2 * s->cpus.numbers.n, sizeof(*s->polled));
     if (!s->polled)
         return -ENOMEM;
     sigfillset(&all); /* signals are for the program that uses us */
@@ -444,6 +469,9 @@ static int start_once(struct cprof_session *s, struct cprof_error *err)
 
     s->profile->run.start_mono = s->cut_time = cprof_session_now();
     s->profile->run.start_unix = unix_now();
+    r = cprof_session_start_exact(s, err);
+    if (r < 0)
+        return r;
     if (s->is_attached) {
         r = start_attached(s);
     } else {
@@ -545,6 +573,7 @@ static int stop_once(struct cprof_session *s)
     pthread_mutex_lock(&s->lock);
     s->is_stopped = true;
     r = cprof_session_drain(s, UINT64_MAX, true);
+    cprof_session_end_exact(s);
     s->profile->run.end_mono = cprof_session_now();
     read_counts(s);
     if (r == 0)

@@ -18,6 +18,8 @@
 
 struct cprof_session;
 
+enum { CPROF_STACK_BYTES_AUTO = 0x7fffffff };
+
 struct cprof_session_options {
     const char *const *argv; /* a child to start, NULL-terminated; or NULL: attach */
     const char *const *envp; /* its environment; NULL: ours */
@@ -31,7 +33,12 @@ struct cprof_session_options {
     bool follow;          /* processes that the target starts, too */
     int kernel;           /* 1 kernel samples and frames or fail, 0 none, -1 if allowed */
     const char *unwind;   /* see unwind.h; "auto" */
-    uint32_t stack_bytes; /* of stack copied with each sample, at most 65528 */
+    double verify;        /* share of the samples that libunwind unwinds, too, 0 to 1 */
+    uint32_t stack_bytes; /* of stack copied with each sample, at most 65528, or
+                             CPROF_STACK_BYTES_AUTO: that, or half as rings allow */
+    const char *stack;    /* a stack with more than that: "dump" ends it there, "exact"
+                             reads on in the live process, "auto" (also NULL) does so as
+                             far as it costs little */
     size_t ring_bytes;    /* of one CPU's ring; 0: by rate */
     int lines;            /* source lines, inlined functions: 1 of all code, 0 none, -1
                              where that takes no time to speak of (locate_lines.h) */

@@ -10,9 +10,6 @@ enum {
     BACKLOG_MAX = 64 << 20, /* of each ring: some 1,000 samples with the largest stacks */
 };
 
-/* What a record needs is being made: it must wait, and all after it. */
-enum { WAITS = 1 };
-
 static int add_mark(struct cprof_session *s, uint64_t time, enum cprof_mark_kind kind,
                     uint64_t n)
 {
@@ -100,6 +97,19 @@ static void verify(struct cprof_session *s, const struct cprof_process *process,
         a->n == b->n && a->end == b->end && !memcmp(a->pc, b->pc, a->n * sizeof(*a->pc));
 }
 
+int cprof_session_unwind(struct cprof_session *s, const struct cprof_process *process,
+                         const struct cprof_unwind_input *in)
+{
+    do {
+        s->unwind->unwind(process->space, &process->maps, in, s->chain);
+        if (s->chain->wants && !cprof_unwind_builder_want(s->builder, s->chain->wants)) {
+            s->awaited = s->chain->wants;
+            return CPROF_SESSION_WAITS;
+        }
+    } while (s->chain->wants);
+    return 0;
+}
+
 static int unwind_user(struct cprof_session *s, struct cprof_process *process,
                        const struct cprof_record *record)
 {
@@ -108,6 +118,7 @@ static int unwind_user(struct cprof_session *s, struct cprof_process *process,
     int r;
 
     s->chain->how = 0;
+    s->n_added = 0;
     if (sample->regs_abi == PERF_SAMPLE_REGS_ABI_NONE) {
         s->chain->n = 0;
         s->chain->end = CPROF_END_KERNEL;
@@ -132,15 +143,12 @@ static int unwind_user(struct cprof_session *s, struct cprof_process *process,
         return 0;
     }
     read_maps_again(s, process, in.regs[CPROF_REG_RIP]);
-    do {
-        s->unwind->unwind(process->space, &process->maps, &in, s->chain);
-        if (s->chain->wants && !cprof_unwind_builder_want(s->builder, s->chain->wants)) {
-            s->awaited = s->chain->wants;
-            return WAITS;
-        }
-    } while (s->chain->wants);
-    verify(s, process, &in);
-    return 0;
+    r = cprof_session_unwind(s, process, &in);
+    if (r == 0) {
+        verify(s, process, &in);
+        r = cprof_session_continue(s, process, record, &in);
+    }
+    return r;
 }
 
 static bool is_complete(enum cprof_end end)
@@ -199,11 +207,12 @@ static int take_sample(struct cprof_session *s, const struct cprof_record *recor
     if (r == 0)
         r = build_stack(s, record, process, &n);
     row.how = s->chain->how;
+    row.n_added = (uint16_t)(s->n_added < UINT16_MAX ? s->n_added : UINT16_MAX);
     if (r == 0)
         r = cprof_stacks_intern(s->stacks, s->frames, n, &row.stack);
     if (r == 0)
         r = cprof_profile_add(s->profile, &row);
-    if (r != WAITS)
+    if (r != CPROF_SESSION_WAITS)
         redraw(s, record);
     return r;
 }
@@ -433,7 +442,7 @@ static int drain_ready(struct cprof_session *s, uint64_t limit)
     }
     while ((first = earliest(s)) && first->head.time <= limit) {
         taken = cprof_session_is_double(s, first) ? 0 : take_record(s, &first->head);
-        if (taken == WAITS)
+        if (taken == CPROF_SESSION_WAITS)
             return r;
         if (taken < 0)
             r = -ENOMEM;

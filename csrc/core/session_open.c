@@ -9,7 +9,8 @@
 
 enum {
     STACK_BYTES_MAX = 65528, /* the kernel's limit: a multiple of 8 below 64 KiB */
-    RING_MIN = 128 << 10,    /* two of the largest records */
+    STACK_BYTES_LESS = 32 << 10,
+    RING_MIN = 128 << 10, /* two of the largest records */
     RING_MAX = 8 << 20,
     RING_MOST = 64 << 20,   /* where the rate is not known */
     RINGS_MOST = 256 << 20, /* all of them, there */
@@ -78,11 +79,30 @@ static size_t locked_budget(const struct cprof_session *s)
     return (size_t)kb * 1024 + (size_t)memory.rlim_cur / s->cpus.numbers.n;
 }
 
-static size_t ring_bytes(const struct cprof_session *s, size_t asked)
+/* The largest copy, if a ring of that size takes a sixteenth of a second of them. */
+static uint32_t stack_bytes(const struct cprof_session *s, uint32_t asked, size_t ring)
+{
+    double n = fmax((s->freq ? s->freq : 1000) / 16, 6);
+
+    if (!s->unwind->needs_stack)
+        return 0;
+    if (asked != CPROF_STACK_BYTES_AUTO)
+        return asked & ~7u;
+    return n * (STACK_BYTES_MAX + RECORD_OVERHEAD) <= (double)ring ? STACK_BYTES_MAX
+                                                                   : STACK_BYTES_LESS;
+}
+
+static size_t ring_bytes(const struct cprof_session *s,
+                         const struct cprof_session_options *options)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), size = RING_MIN, most = RING_MAX;
     size_t budget = locked_budget(s); /* the ring's head page counts as well */
+    size_t asked = options->ring_bytes;
     double rate = s->freq, bytes;
+    uint32_t stack = stack_bytes(s, options->stack_bytes, SIZE_MAX);
+
+    if (s->stack_mode == CPROF_STACK_EXACT) /* two for each CPU */
+        budget /= 2;
 
     if (!rate) { /* every so many events, which come in bursts (page faults at a start) */
         rate = fmax(BURST_RATE / (double)s->period, 1000);
@@ -90,7 +110,7 @@ static size_t ring_bytes(const struct cprof_session *s, size_t asked)
         most = most < RING_MAX ? RING_MAX : most > RING_MOST ? RING_MOST : most;
     }
     /* room for an eighth of a second of a busy CPU */
-    bytes = asked ? (double)asked : rate * (s->stack_bytes + RECORD_OVERHEAD) / 8;
+    bytes = asked ? (double)asked : rate * (stack + RECORD_OVERHEAD) / 8;
     if (!asked && bytes < 512 << 10)
         bytes = 512 << 10;
     while (size * 2 <= most && size < bytes && size * 2 + page <= budget)
@@ -172,17 +192,16 @@ static int too_many_files(const struct cprof_session *s, struct cprof_error *err
     return -EMFILE;
 }
 
-/* The ring of a CPU. -ENODEV: it is offline; -ENOBUFS: too large for the locked-memory
- * budget. */
-static int map_ring(struct cprof_session *s, int cpu, size_t size,
-                    struct cprof_error *err)
+int cprof_session_map_ring(struct cprof_session *s, int cpu, bool is_exact, size_t size,
+                           struct cprof_error *err)
 {
-    struct cprof_session_ring ring = {.cpu = cpu, .switched_tid = -1};
+    struct cprof_session_ring ring = {
+        .cpu = cpu, .is_exact = is_exact, .switched_tid = -1};
     int r;
 
     if (cprof_vec_reserve(&s->rings, 1) < 0)
         return cprof_error_set(err, -ENOMEM, "session: out of memory");
-    s->keeper.attr.wakeup_watermark = (uint32_t)(size / 4);
+    s->keeper.attr.wakeup_watermark = is_exact ? 1 : (uint32_t)(size / 4);
     ring.fd = cprof_counter_open(&s->keeper, getpid(), cpu, -1);
     if (ring.fd == -ESRCH) /* the main thread has ended; ours lives at least */
         ring.fd = cprof_counter_open(&s->keeper, 0, cpu, -1);
@@ -199,10 +218,11 @@ static int map_ring(struct cprof_session *s, int cpu, size_t size,
     return 0;
 }
 
-static struct cprof_session_ring *ring_of(struct cprof_session *s, int cpu)
+struct cprof_session_ring *cprof_session_ring_of(struct cprof_session *s, int cpu,
+                                                 bool is_exact)
 {
     for (size_t i = 0; i < s->rings.n; i++)
-        if (s->rings.data[i].cpu == cpu)
+        if (s->rings.data[i].cpu == cpu && s->rings.data[i].is_exact == is_exact)
             return &s->rings.data[i];
     return NULL;
 }
@@ -211,22 +231,24 @@ static struct cprof_session_ring *ring_of(struct cprof_session *s, int cpu)
 static int open_pair(struct cprof_session *s, pid_t tid, int cpu, size_t ring_size,
                      struct cprof_error *err)
 {
-    struct cprof_session_ring *ring = ring_of(s, cpu);
     struct cprof_session_jitter jitter = {.left = JITTER_FEWEST};
-    int fd, r;
+    bool is_exact = s->stack_mode == CPROF_STACK_EXACT;
+    int fd, r = 0;
 
-    if (!ring) {
-        r = map_ring(s, cpu, ring_size, err);
-        if (r < 0)
-            return r;
-        ring = ring_of(s, cpu);
-    }
-    fd = cprof_counter_open(&s->tracker, tid, cpu, ring->fd);
+    if (!cprof_session_ring_of(s, cpu, false))
+        r = cprof_session_map_ring(s, cpu, false, ring_size, err);
+    if (r == 0 && is_exact && !cprof_session_ring_of(s, cpu, true))
+        r = cprof_session_map_ring(s, cpu, true, ring_size, err);
+    if (r < 0)
+        return r;
+    fd = cprof_counter_open(&s->tracker, tid, cpu,
+                            cprof_session_ring_of(s, cpu, false)->fd);
     if (fd < 0)
         return fd == -EMFILE ? too_many_files(s, err) : fd;
     if (cprof_vec_reserve(&s->jitters, 1) < 0)
         return cprof_error_set(err, -ENOMEM, "session: out of memory");
-    fd = cprof_counter_open(&s->sampler, tid, cpu, ring->fd);
+    fd = cprof_counter_open(&s->sampler, tid, cpu,
+                            cprof_session_ring_of(s, cpu, is_exact)->fd);
     if (fd < 0)
         return fd == -EMFILE ? too_many_files(s, err) : fd;
     s->jitters.data[s->jitters.n++] = jitter;
@@ -328,13 +350,16 @@ static int open_sized(struct cprof_session *s, size_t size, struct cprof_error *
 
 /* Rings are halved together while the locked-memory budget refuses them: a small one
  * among large ones would lose what its CPU samples. */
-static int open_targets(struct cprof_session *s, size_t asked, struct cprof_error *err)
+static int open_targets(struct cprof_session *s,
+                        const struct cprof_session_options *options,
+                        struct cprof_error *err)
 {
-    size_t size = ring_bytes(s, asked);
+    size_t size = ring_bytes(s, options);
     bool has_build_ids = true; /* linux 5.12 */
     int r;
 
     for (;;) {
+        s->stack_bytes = stack_bytes(s, options->stack_bytes, size);
         fill_attrs(s);
         s->tracker.attr.build_id = has_build_ids;
         r = open_sized(s, size, err);
@@ -359,11 +384,11 @@ static int open_event(struct cprof_session *s,
 
     s->is_kernel_excluded = options->kernel == 0 || is_user_only;
     cprof_error_clear(err);
-    r = open_targets(s, options->ring_bytes, err);
+    r = open_targets(s, options, err);
     if ((r == -EACCES || r == -EPERM) && may_drop_kernel && (!err || !err->knob[0])) {
         close_events(s);
         s->is_kernel_excluded = true;
-        r = open_targets(s, options->ring_bytes, err);
+        r = open_targets(s, options, err);
     }
     if (r < 0)
         close_events(s);
@@ -427,10 +452,10 @@ int cprof_session_open(struct cprof_session *s,
     bool is_user_only;
     int n, r = -EOPNOTSUPP;
 
-    if (options->stack_bytes > STACK_BYTES_MAX)
+    if (options->stack_bytes > STACK_BYTES_MAX &&
+        options->stack_bytes != CPROF_STACK_BYTES_AUTO)
         return cprof_error_set(err, -EINVAL, "session: stack_bytes is at most %d",
                                STACK_BYTES_MAX);
-    s->stack_bytes = s->unwind->needs_stack ? options->stack_bytes & ~7u : 0;
     n = cprof_event_candidates(options->event, candidates, 4, &is_user_only, err);
     if (n < 0)
         return n;

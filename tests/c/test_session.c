@@ -54,7 +54,7 @@ static struct cprof_session_options defaults(void)
                                           .follow = true,
                                           .kernel = -1,
                                           .unwind = "auto",
-                                          .stack_bytes = 16384};
+                                          .stack_bytes = CPROF_STACK_BYTES_AUTO};
 }
 
 static struct cprof_session_options of_child(const char *const *argv)
