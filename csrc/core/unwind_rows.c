@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { ROWS_PER_PAGE = 16, SHIFT_MIN = 4, DEREF_SHIFT = 12 };
+enum { ROWS_PER_PAGE = 16, SHIFT_MIN = 4, SHIFT_MAX = 31, DEREF_SHIFT = 12 };
 
 struct cprof_unwind_rows {
     struct cprof_row_memory of;
@@ -72,7 +72,7 @@ int cprof_unwind_rows_adopt(const struct cprof_row_memory *of, uint64_t base,
     rows->base = base;
     rows->n_bad = n_bad;
     rows->shift = SHIFT_MIN;
-    while (last >> rows->shift > of->n / ROWS_PER_PAGE)
+    while (rows->shift < SHIFT_MAX && last >> rows->shift > of->n / ROWS_PER_PAGE)
         rows->shift++;
     rows->n_pages = (last >> rows->shift) + 1;
     rows->pages = calloc(rows->n_pages + 1, sizeof(*rows->pages));

@@ -1,17 +1,17 @@
 /* rows - the table of unwind rows of a file, for tests and benchmarks.
  *
- *   rows dump FILE [DEBUG]     one line "rows N other N bad N", then one for each row:
- *                              address, CFA and rbp in words
+ *   rows dump FILE [DEBUG]     one line "rows N other N bad N", then one for each row,
+ *                              as rows.h has it in words
  *   rows time DIR N FILE...    for each file one line: rows, and the seconds that the
  * best of N runs took to make them, and to load them from the cache in DIR (0: it is not
  * kept) */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "rows.h"
 #include "unwind_cache.h"
 
 static struct cprof_elf *must_open(const char *path)
@@ -26,45 +26,11 @@ static struct cprof_elf *must_open(const char *path)
     return elf;
 }
 
-static void print_special(unsigned argument)
-{
-    static const char *const specials[] = {"gap",    "root",   "signal",
-                                           "plt-11", "plt-10", "other"};
-
-    if (argument >= CPROF_SPECIAL_DEREF)
-        printf("*(rsp%+d)+%u", cprof_special_deref_a(argument) * 8,
-               cprof_special_deref_b(argument) * 8);
-    else
-        printf("%s", specials[argument]);
-}
-
 static void print_row(uint64_t base, const struct cprof_unwind_row *row)
 {
-    unsigned argument = cprof_cfa_argument(row->cfa);
+    char text[ROW_TEXT];
 
-    printf("%" PRIx64 " ", base + row->pc);
-    switch (cprof_cfa_kind(row->cfa)) {
-    case CPROF_CFA_RSP:
-        printf("rsp+%u", argument * 8);
-        break;
-    case CPROF_CFA_RBP:
-        printf("rbp+%u", argument * 8);
-        break;
-    case CPROF_CFA_DEREF:
-        printf("*rbp-%u", argument * 8);
-        break;
-    case CPROF_CFA_SPECIAL:
-        print_special(argument);
-        break;
-    }
-    if (row->rbp == CPROF_RBP_SAME)
-        printf(" same\n");
-    else if (row->rbp == CPROF_RBP_UNDEFINED)
-        printf(" undefined\n");
-    else if (row->rbp == CPROF_RBP_AT_RBP)
-        printf(" *rbp\n");
-    else
-        printf(" c%+d\n", row->rbp * 8);
+    printf("%s\n", row_text(base, row, text));
 }
 
 static int dump(const char *path, const char *debug_path)
