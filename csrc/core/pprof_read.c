@@ -170,14 +170,19 @@ static int add_id(struct reader *rd, struct cprof_map *ids, const char *what, ui
     return check(rd, cprof_map_add(ids, id, number));
 }
 
-/* What people call a mapped file: the last part of its path. */
-static int read_module(struct reader *rd, uint32_t file, uint32_t *ret)
+/* What people call a mapped file: the last part of its path. Memory of no file with
+ * functions in it is a compiler's, as the recorder has it. */
+static int read_module(struct reader *rd, const struct cprof_mapping *mapping,
+                       uint32_t *ret)
 {
     static const char DELETED[] = " (deleted)", KERNEL[] = "[kernel.kallsyms]";
-    const char *path = cprof_stacks_text(rd->s, file), *slash = strrchr(path, '/');
+    const char *path = cprof_stacks_text(rd->s, mapping->file);
+    const char *slash = strrchr(path, '/');
     size_t n;
 
-    if (!strncmp(path, KERNEL, sizeof(KERNEL) - 1)) /* "..._stext" from some tools */
+    if (mapping->has_functions && !strcmp(path, "//anon"))
+        path = "[jit]";
+    else if (!strncmp(path, KERNEL, sizeof(KERNEL) - 1)) /* "..._stext" from some tools */
         path = KERNEL;
     else if (*path != '[' && strncmp(path, "//", 2) && slash && slash[1])
         path = slash + 1;
@@ -203,7 +208,7 @@ static int read_mappings(struct reader *rd)
 
         if ((r = read_string(rd, from->filename, &mapping.file)) < 0 ||
             (r = read_string(rd, from->build_id, &mapping.build_id)) < 0 ||
-            (r = read_module(rd, mapping.file, &mapping.module)) < 0 ||
+            (r = read_module(rd, &mapping, &mapping.module)) < 0 ||
             (r = check(rd, cprof_stacks_add_mapping(rd->s, &mapping, &number))) < 0 ||
             (r = add_id(rd, &rd->mappings, "mapping", from->id, number)) < 0)
             return r;

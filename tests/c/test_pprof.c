@@ -171,6 +171,35 @@ static void test_facts_of_the_recording_come_back(void)
     cprof_profile_unref(again);
 }
 
+static void test_modules_have_the_names_that_the_recorder_gives(void)
+{
+    static const struct {
+        const char *file;
+        bool has_functions;
+        const char *module;
+    } MAPPINGS[] = {
+        {"/usr/lib/libz.so.1", true, "libz.so.1"},
+        {"//anon", true, "[jit]"}, /* named by a map of its compiler */
+        {"//anon", false, "//anon"},
+        {"[vdso]", true, "[vdso]"},
+        {"/tmp/gone.so (deleted)", true, "gone.so"},
+    };
+
+    for (size_t i = 0; i < sizeof(MAPPINGS) / sizeof(MAPPINGS[0]); i++) {
+        struct cprof_mapping *mapping;
+        struct cprof_profile *p, *back;
+        CHECK_EQ(profile_new(&p), 0);
+        CHECK_EQ(profile_row(p, 1, 7, "main", 1), 0);
+        mapping = &p->stacks->mappings.data[0];
+        mapping->has_functions = MAPPINGS[i].has_functions;
+        CHECK_EQ(cprof_stacks_string(p->stacks, MAPPINGS[i].file, &mapping->file), 0);
+        back = round_trip(p);
+        CHECK_STR(text(back, back->stacks->mappings.data[0].module), MAPPINGS[i].module);
+        cprof_profile_unref(p);
+        cprof_profile_unref(back);
+    }
+}
+
 static bool has_comment(const Perftools__Profiles__Profile *m, const char *text)
 {
     for (size_t i = 0; i < m->n_comment; i++)
@@ -756,6 +785,7 @@ int main(void)
 {
     RUN(test_what_is_written_reads_back);
     RUN(test_facts_of_the_recording_come_back);
+    RUN(test_modules_have_the_names_that_the_recorder_gives);
     RUN(test_quality_is_told_in_comments_and_kept_in_labels);
     RUN(test_labels_of_others_are_left_alone);
     RUN(test_rates_are_read_strictly);
