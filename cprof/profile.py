@@ -199,7 +199,7 @@ class Profile:
         `rate_reached` (samples per second of CPU time, None when unknown); `coverage`, CPU
         time by the samples over CPU time by the kernel's own count, None when unknown;
         `event`, `stack_bytes`, `switches`, `bad_records`, `waited` (samples that waited for
-        the tables of a file), `live_dropped` (stacks not continued for want of time).
+        the tables of a file), `live_dropped` (stacks whose rest was not read in time).
 
         Of a whole recording only, 0 or None in a view of a part of it: `switches`,
         `bad_records`, `coverage`, `verified`, `agreed`, `waited`, `live_dropped`.

@@ -41,7 +41,7 @@ struct cprof_run {
     uint64_t n_verified;           /* samples unwound a second time, by libunwind */
     uint64_t n_agreed;             /* of those: with the same stack */
     uint64_t n_waited;             /* samples that waited for the rows of a file */
-    uint64_t n_live_dropped;       /* stacks not continued: no time was left for it */
+    uint64_t n_live_dropped;       /* deep stacks whose rest was not read in time */
     uint32_t stack_bytes;          /* bytes of stack copied a sample, 0 = none */
     bool is_kernel_excluded; /* kernel samples and frames were not allowed or asked */
     bool has_times;          /* rows carry times (recorded, not imported) */
