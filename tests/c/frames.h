@@ -16,6 +16,7 @@ enum {
     PHDRS_AT = 64,
     SHDRS_AT = 512,
     NAMES_AT = 1024,
+    NOTE_AT = 2048,
     FDES_MAX = 64
 };
 
@@ -139,6 +140,23 @@ static inline void put_whole_fde(struct image *image, uint64_t size, struct byte
     put(image, "", 1);
     put(image, program.data, program.n);
     end_entry(image, at);
+}
+
+/* A build id of four times this byte. */
+static inline void put_build_id(struct image *image, uint8_t byte)
+{
+    static const Elf64_Nhdr note = {
+        .n_namesz = 4, .n_descsz = 4, .n_type = NT_GNU_BUILD_ID};
+    uint8_t *at = image->bytes + NOTE_AT;
+
+    memcpy(at, &note, sizeof(note));
+    memcpy(at + sizeof(note), "GNU", 4);
+    memset(at + sizeof(note) + 4, byte, 4);
+    image->header->e_phnum = 3;
+    image->phdrs[2] = (Elf64_Phdr){.p_type = PT_NOTE,
+                                   .p_offset = NOTE_AT,
+                                   .p_filesz = sizeof(note) + 8,
+                                   .p_align = 4};
 }
 
 /* Write the header and its table as they stand in `pairs`. */
