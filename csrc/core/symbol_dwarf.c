@@ -66,15 +66,29 @@ static size_t packing(const struct cprof_elf_section *section, uint64_t *unpacke
     return 12;
 }
 
+/* Object files have a section of its own for each unit of types. */
+static bool holds_types(const struct cprof_elf_section *section)
+{
+    struct cprof_unit_bytes unit;
+
+    return !(section->flags & SHF_COMPRESSED) &&
+           cprof_unit_bytes(cprof_bytes_of(section->bytes, section->size), 0, &unit) &&
+           (unit.type == DW_UT_type || unit.type == DW_UT_split_type);
+}
+
 static const struct cprof_elf_section *find(const struct cprof_elf *elf,
                                             enum cprof_dwarf_section wanted)
 {
-    const struct cprof_elf_section *section;
+    const struct cprof_elf_section *section, *types = NULL;
 
-    for (size_t i = 0; (section = cprof_elf_section(elf, i)); i++)
-        if (section->bytes && is_named(section->name, CPROF_DWARF_NAMES[wanted]))
+    for (size_t i = 0; (section = cprof_elf_section(elf, i)); i++) {
+        if (!section->bytes || !is_named(section->name, CPROF_DWARF_NAMES[wanted]))
+            continue;
+        if (wanted != CPROF_DWARF_INFO || !holds_types(section))
             return section;
-    return NULL;
+        types = types ? types : section;
+    }
+    return types;
 }
 
 uint64_t cprof_dwarf_size(const struct cprof_elf *elf)
@@ -200,7 +214,9 @@ int cprof_dwarf_begin(struct cprof_dwarf *dwarf)
 {
     _cleanup_fd_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* nothing is written */
 
-    if (fd < 0 || elf_version(EV_CURRENT) == EV_NONE)
+    if (!dwarf->sections[CPROF_DWARF_INFO].at ||
+        !dwarf->sections[CPROF_DWARF_ABBREV].at || fd < 0 ||
+        elf_version(EV_CURRENT) == EV_NONE)
         return -ENODATA;
     dwarf->handle = elf_begin(fd, ELF_C_WRITE, NULL);
     if (!dwarf->handle || !add_sections(dwarf))
@@ -209,16 +225,22 @@ int cprof_dwarf_begin(struct cprof_dwarf *dwarf)
     return dwarf->dwarf ? 0 : -ENODATA;
 }
 
-int cprof_dwarf_open(struct cprof_elf *elf, struct cprof_dwarf *ret)
+int cprof_dwarf_load(struct cprof_elf *elf, struct cprof_dwarf *ret)
 {
     int r;
 
     memset(ret, 0, sizeof(*ret));
     ret->elf = elf;
     r = read_sections(ret);
-    if (r == 0 &&
-        (!ret->sections[CPROF_DWARF_INFO].at || !ret->sections[CPROF_DWARF_ABBREV].at))
-        r = -ENODATA;
+    if (r < 0)
+        cprof_dwarf_close(ret);
+    return r;
+}
+
+int cprof_dwarf_open(struct cprof_elf *elf, struct cprof_dwarf *ret)
+{
+    int r = cprof_dwarf_load(elf, ret);
+
     if (r == 0)
         r = cprof_dwarf_begin(ret);
     if (r < 0)

@@ -131,8 +131,10 @@ struct cprof_lines {
     uint64_t n_refused;
 };
 
-/* symbol_dwarf.c. Takes over `elf`. -ENODATA: nothing there that libdw can read. */
+/* symbol_dwarf.c. Both take over `elf`, also on failure. -ENODATA: nothing there that
+ * libdw can read. load() fills elf and sections, the latter with those that are there. */
 int cprof_dwarf_open(struct cprof_elf *elf, struct cprof_dwarf *ret);
+int cprof_dwarf_load(struct cprof_elf *elf, struct cprof_dwarf *ret);
 /* Make the handles of one whose sections are there. Close it also after failure. */
 int cprof_dwarf_begin(struct cprof_dwarf *dwarf);
 void cprof_dwarf_close(struct cprof_dwarf *dwarf);
@@ -174,6 +176,7 @@ struct cprof_inside {
     Dwarf_Die die; /* its root */
     uint64_t base; /* what its range lists are relative to, where it does not say itself;
                       CPROF_NO_BASE: it says so */
+    uint64_t ranges_base;                    /* where they begin in .debug_ranges, then */
     const struct cprof_line_program *called; /* files of calls of inlined functions */
 };
 #define CPROF_NO_BASE UINT64_MAX

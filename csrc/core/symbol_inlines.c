@@ -56,46 +56,59 @@ static int claim(struct pass *pass, uint64_t start, uint64_t end, uint32_t node)
     return is_any;
 }
 
-/* Where a range list of DWARF 5 begins in its section, by the list's number or place. */
-static ptrdiff_t list_start(const struct pass *pass, Dwarf_Die *die)
+/* Where list `number` of a unit's part of .debug_rnglists begins; 0: nowhere. */
+static uint64_t numbered_list(const struct cprof_dwarf *dwarf, uint64_t number)
 {
-    struct cprof_bytes at = pass->inside->dwarf->sections[CPROF_DWARF_RNGLISTS], body;
-    Dwarf_Attribute attr;
+    struct cprof_bytes at = dwarf->sections[CPROF_DWARF_RNGLISTS], body;
     unsigned offset_size;
-    size_t header;
-    uint64_t number;
 
-    if (!dwarf_attr(die, DW_AT_ranges, &attr) ||
-        dwarf_whatform(&attr) != DW_FORM_rnglistx)
+    if (!at.at || !cprof_bytes_unit(&at, &body, &offset_size))
         return 0;
-    body.at = attr.valp;
-    body.end = pass->inside->dwarf->sections[CPROF_DWARF_INFO].end;
-    number = cprof_bytes_uleb(&body);
-    if (!cprof_bytes_unit(&at, &body, &offset_size))
+    cprof_bytes_take(&body, 8); /* the rest of the header */
+    if (number >= cprof_bytes_left(&body) / offset_size)
         return 0;
-    header = offset_size == 8 ? 20 : 12;
-    cprof_bytes_take(&body, 8);
     cprof_bytes_take(&body, number * offset_size);
     number = cprof_bytes_number(&body, offset_size);
-    return body.is_bad ? 0 : (ptrdiff_t)(header + number);
+    return number ? number + (offset_size == 8 ? 20 : 12) : 0;
+}
+
+/* Where the range list of an entry of a split unit begins. libdw would find it, too, but
+ * then takes 0 for the address that it is relative to: that is the skeleton's. */
+static uint64_t list_start(const struct cprof_inside *inside, Dwarf_Die *die)
+{
+    struct cprof_bytes at = {.end = inside->dwarf->sections[CPROF_DWARF_INFO].end};
+    Dwarf_Attribute attr;
+    Dwarf_Word offset;
+
+    if (!dwarf_attr(die, DW_AT_ranges, &attr))
+        return 0;
+    at.at = attr.valp;
+    if (dwarf_whatform(&attr) == DW_FORM_rnglistx)
+        return numbered_list(inside->dwarf, cprof_bytes_uleb(&at));
+    return dwarf_formudata(&attr, &offset) ? 0 : offset + inside->ranges_base;
 }
 
 /* Claim the queries in all pieces of an entry's code. 1: there were some. */
 static int claim_all(struct pass *pass, Dwarf_Die *die, uint32_t node)
 {
-    Dwarf_Addr base = 0, start, end;
+    const struct cprof_inside *inside = pass->inside;
+    Dwarf_Addr base = 0, start, end, shift = 0;
     ptrdiff_t at = 0;
     int is_any = 0;
 
-    if (pass->inside->base != CPROF_NO_BASE && (at = list_start(pass, die)))
-        base = pass->inside->base;
+    if (inside->base != CPROF_NO_BASE) {
+        base = inside->base;
+        at = (ptrdiff_t)list_start(inside, die);
+    }
     for (size_t i = 0; i < RANGES_MAX; i++) {
         at = dwarf_ranges(die, at, &base, &start, &end);
         if (at <= 0)
             break;
         if (cprof_lines_spend(pass->lines, LIBDW_WORK) < 0)
             return -E2BIG;
-        is_any |= claim(pass, start, end, node);
+        if (!i && !base && inside->base != CPROF_NO_BASE)
+            shift = inside->base; /* the list at 0: libdw chose the base */
+        is_any |= claim(pass, start + shift, end + shift, node);
     }
     return is_any;
 }

@@ -72,9 +72,9 @@ static int open_alt(struct cprof_lines *lines)
             snprintf(path, sizeof(path), "%s%s", roots[i], name) < (int)sizeof(path))
             r = try_alt(lines, path, at.at, n);
     }
-    if (r == 0 && *name != '/' && slash &&
-        snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - lines->path), lines->path,
-                 name) < (int)sizeof(path))
+    if (r == 0 && *name != '/' &&
+        snprintf(path, sizeof(path), "%.*s/%s", slash ? (int)(slash - lines->path) : 1,
+                 slash ? lines->path : ".", name) < (int)sizeof(path))
         r = try_alt(lines, path, at.at, n);
     if (r > 0)
         dwarf_setalt(lines->file.dwarf, lines->alt.dwarf);
@@ -326,8 +326,10 @@ static int answer_unit(struct cprof_lines *lines, struct cprof_unit *unit,
                        struct cprof_query *queries, size_t n, cprof_lines_taker *take,
                        void *arg)
 {
-    struct cprof_inside inside = {&lines->file, unit->die, CPROF_NO_BASE,
-                                  &lines->program};
+    struct cprof_inside inside = {.dwarf = &lines->file,
+                                  .die = unit->die,
+                                  .base = CPROF_NO_BASE,
+                                  .called = &lines->program};
     const char *comp_dir =
         cprof_die_text(lines, &lines->file, &unit->die, DW_AT_comp_dir);
     int r = tolerate(lines, find_rows(lines, unit, queries, n));

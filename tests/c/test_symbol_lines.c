@@ -272,6 +272,44 @@ static void test_compressed_sections(void)
     check_form("packed.gnu");
 }
 
+/* .dwo files beside the program, all of them in one .dwp, then none at all. */
+static void test_split_units(void)
+{
+    for (int version = 4; version <= 5; version++) {
+        struct answers lost = {0};
+        char name[16];
+        snprintf(name, sizeof(name), "split%d", version);
+        CHECK(sh("gcc -gdwarf-%d -gsplit-dwarf %s -o %s", version, BUILD, name));
+        check_form(name);
+        if (!sh("dwp -e %s -o %s.dwp 2>dwp.err", name, name))
+            fprintf(stderr, "no .dwp of DWARF %d here\n", version);
+        CHECK(sh("rm -f *.dwo"));
+        if (sh("test -s %s.dwp", name))
+            check_form(name);
+        CHECK(sh("rm -f %s.dwp", name));
+        for (size_t i = 0; i < plain.addresses.n; i++)
+            CHECK_EQ(cprof_vec_push(&lost.addresses, plain.addresses.data[i]), 0);
+        ask(&lost, name); /* the program itself still has files and lines */
+        CHECK_EQ(strncmp(lost.texts.data[0], "? program.c:", 12), 0);
+        answers_deinit(&lost);
+    }
+    CHECK(sh("gcc -gdwarf-5 -gsplit-dwarf -fdebug-types-section %s -o split", BUILD));
+    check_form("split");
+    CHECK(sh("rm -f *.dwo"));
+}
+
+/* What two files have in common, in a third one. */
+static void test_alternate_file(void)
+{
+    if (!sh("command -v dwz >/dev/null")) {
+        fprintf(stderr, "no dwz here\n");
+        return;
+    }
+    CHECK(sh("cp plain one && cp plain two && dwz -m common one two"));
+    CHECK(sh("readelf -S one | grep -q gnu_debugaltlink"));
+    check_form("one");
+}
+
 static void test_separate_debug_file(void)
 {
     CHECK(sh("objcopy --only-keep-debug plain apart.debug && "
@@ -504,6 +542,8 @@ int main(void)
     RUN(test_says_what_libdw_says);
     RUN(test_every_version_of_dwarf);
     RUN(test_compressed_sections);
+    RUN(test_split_units);
+    RUN(test_alternate_file);
     RUN(test_separate_debug_file);
     RUN(test_in_the_targets_own_file_system);
     RUN(test_limits);
