@@ -11,7 +11,8 @@ int cprof_locator_init(struct cprof_locator *l, struct cprof_stacks *stacks,
     l->stacks = stacks;
     l->dsos = dsos;
     l->kernel_mapping = CPROF_NONE;
-    l->cache = calloc(CPROF_LOCATOR_CACHE, sizeof(*l->cache));
+    l->n_cache = CPROF_LOCATOR_CACHE_FIRST;
+    l->cache = calloc(l->n_cache, sizeof(*l->cache));
     return l->cache ? 0 : -ENOMEM;
 }
 
@@ -101,11 +102,34 @@ int cprof_locate_kernel(struct cprof_locator *l, uint64_t pc, uint32_t *ret)
     return cprof_stacks_location(l->stacks, pc, l->kernel_mapping, ret);
 }
 
+static struct cprof_locator_cached *slot_of(const struct cprof_locator *l, uint64_t pc,
+                                            uint32_t serial)
+{
+    return &l->cache[cprof_hash_mix(pc ^ serial) & (l->n_cache - 1)];
+}
+
+static void count_miss(struct cprof_locator *l)
+{
+    struct cprof_locator_cached *cache, *old = l->cache;
+    size_t n = l->n_cache;
+
+    if (++l->n_missed < n / 2 || n >= CPROF_LOCATOR_CACHE_MOST)
+        return;
+    l->n_missed = 0;
+    cache = calloc(n * 4, sizeof(*cache));
+    if (!cache)
+        return;
+    l->cache = cache;
+    l->n_cache = n * 4;
+    for (size_t i = 0; i < n; i++)
+        *slot_of(l, old[i].pc, old[i].serial) = old[i];
+    free(old);
+}
+
 int cprof_locate_user(struct cprof_locator *l, struct cprof_process *process, uint64_t pc,
                       uint32_t *ret)
 {
-    struct cprof_locator_cached *cached =
-        &l->cache[cprof_hash_mix(pc ^ process->serial) % CPROF_LOCATOR_CACHE];
+    struct cprof_locator_cached *cached = slot_of(l, pc, process->serial);
     struct cprof_maps_entry *entry;
     int r;
 
@@ -122,7 +146,9 @@ int cprof_locate_user(struct cprof_locator *l, struct cprof_process *process, ui
             return r;
     }
     r = cprof_stacks_location(l->stacks, pc + entry->shift, entry->mapping, ret);
+    count_miss(l);
     if (r == 0)
-        *cached = (struct cprof_locator_cached){pc, process->serial, *ret};
+        *slot_of(l, pc, process->serial) =
+            (struct cprof_locator_cached){pc, process->serial, *ret};
     return r;
 }

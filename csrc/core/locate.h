@@ -29,8 +29,8 @@ struct cprof_locator_function { /* one function of a dso that has been named */
     uint32_t dso, function;
 };
 
-/* (process serial, pc) -> location, direct mapped. */
-enum { CPROF_LOCATOR_CACHE = 8192 };
+/* (process serial, pc) -> location, direct mapped; larger after many misses. */
+enum { CPROF_LOCATOR_CACHE_FIRST = 1 << 13, CPROF_LOCATOR_CACHE_MOST = 1 << 17 };
 struct cprof_locator_cached {
     uint64_t pc;
     uint32_t serial, location;
@@ -43,6 +43,7 @@ struct cprof_locator {
     struct cprof_map mapping_ids;
     uint32_t kernel_mapping;
     struct cprof_locator_cached *cache;
+    size_t n_cache, n_missed;
     CPROF_VEC(struct cprof_locator_dso) names;
     struct cprof_map function_ids; /* (dso, symbol start) hash -> index in functions */
     CPROF_VEC(struct cprof_locator_function) functions;

@@ -106,16 +106,23 @@ record_at(const struct cprof_ring *ring, uint64_t at, uint64_t waiting, void *sc
     return bytes_at(ring, at, header.size, scratch);
 }
 
-/* The kernel wrote on another CPU, some time ago: fetch the beginning of the record after
- * this one, and its end, where the size of its stack is. Most are of one size. */
-static void prefetch_next(const struct cprof_ring *ring, size_t n)
+/* The kernel wrote on another CPU, some time ago: fetch the end of the next record, where
+ * the size of its stack is, and the beginning of the one after that. */
+static void prefetch_next(const struct cprof_ring *ring)
 {
     enum { LINE = 64, FIRST = 6 };
     size_t mask = ring->size - 1;
+    struct perf_event_header next;
+    uint64_t end;
 
+    if (ring->head - ring->at < sizeof(next))
+        return;
+    /* records are at multiples of 8: a header does not wrap */
+    memcpy(&next, ring->data + (ring->at & mask), sizeof(next));
+    end = ring->at + next.size;
+    __builtin_prefetch(ring->data + ((end - 8) & mask));
     for (size_t i = 0; i < FIRST; i++)
-        __builtin_prefetch(ring->data + ((ring->at + i * LINE) & mask));
-    __builtin_prefetch(ring->data + ((ring->at + n - 8) & mask));
+        __builtin_prefetch(ring->data + ((end + i * LINE) & mask));
 }
 
 int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **ret)
@@ -134,7 +141,7 @@ int cprof_ring_next(struct cprof_ring *ring, const struct perf_event_header **re
     }
     *ret = record;
     ring->at += record->size;
-    prefetch_next(ring, record->size);
+    prefetch_next(ring);
     return 1;
 }
 

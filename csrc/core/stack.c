@@ -101,6 +101,7 @@ void cprof_stacks_unref(struct cprof_stacks *s)
     free(s->nodes.data);
     free(s->labels.data);
     free(s->threads.data);
+    free(s->recent.data);
     free(s->path.data);
     cprof_map_deinit(&s->function_ids);
     cprof_map_deinit(&s->location_ids);
@@ -231,23 +232,42 @@ int cprof_stacks_function(struct cprof_stacks *s, const struct cprof_function *f
     return 0;
 }
 
+/* Mostly the same callee is asked for again: a look at its node is cheaper than at the
+ * table of all. */
+static bool is_recent(const struct cprof_stacks *s, uint32_t parent, uint32_t location)
+{
+    uint32_t child = parent < s->recent.n ? s->recent.data[parent] : CPROF_NONE;
+
+    return child != CPROF_NONE && s->nodes.data[child].location == location;
+}
+
 int cprof_stacks_node(struct cprof_stacks *s, uint32_t parent, uint32_t location,
                       uint32_t *ret)
 {
     uint64_t key = (uint64_t)parent << 32 | location;
     struct cprof_node node = {.parent = parent, .location = location};
-    uint32_t id = cprof_map_get(&s->node_ids, key);
+    uint32_t id;
     int r;
 
-    if (id != CPROF_MAP_NONE) {
-        *ret = id;
+    if (is_recent(s, parent, location)) {
+        *ret = s->recent.data[parent];
         return 0;
     }
-    r = claim(&s->nodes, &s->node_ids, key);
-    if (r < 0)
-        return r;
-    s->nodes.data[s->nodes.n] = node;
-    *ret = (uint32_t)s->nodes.n++;
+    id = cprof_map_get(&s->node_ids, key);
+    if (id == CPROF_MAP_NONE) {
+        if (cprof_vec_reserve(&s->recent, s->nodes.n + 1 - s->recent.n) < 0)
+            return -ENOMEM;
+        r = claim(&s->nodes, &s->node_ids, key);
+        if (r < 0)
+            return r;
+        id = (uint32_t)s->nodes.n;
+        s->nodes.data[s->nodes.n++] = node;
+        while (s->recent.n < s->nodes.n)
+            s->recent.data[s->recent.n++] = CPROF_NONE;
+    }
+    if (parent < s->recent.n)
+        s->recent.data[parent] = id;
+    *ret = id;
     return 0;
 }
 

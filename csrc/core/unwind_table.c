@@ -98,26 +98,29 @@ static void unwind_reference(struct cprof_unwind_space *space,
     chain->end = CPROF_END_NO_INFO;
 }
 
-/* A program with many places needs more of them remembered. What there was is dropped. */
-static void grow(struct cprof_unwind_space *space)
-{
-    uint32_t n = space->n_rules * 4;
-    struct rule *rules;
-
-    space->n_missed = 0;
-    if (space->n_rules >= RULES_MOST)
-        return;
-    rules = calloc(n, sizeof(*rules));
-    if (!rules)
-        return;
-    free(space->rules);
-    space->rules = rules;
-    space->n_rules = n;
-}
-
 static struct rule *slot_of(const struct cprof_unwind_space *space, uint64_t pc)
 {
     return &space->rules[(pc * 0x9e3779b97f4a7c15ull >> 32) & (space->n_rules - 1)];
+}
+
+/* A program with many places needs more of them remembered. */
+static void grow(struct cprof_unwind_space *space)
+{
+    uint32_t n = space->n_rules;
+    struct rule *rules, *old = space->rules;
+
+    space->n_missed = 0;
+    if (n >= RULES_MOST)
+        return;
+    rules = calloc((size_t)n * 4, sizeof(*rules));
+    if (!rules)
+        return;
+    space->rules = rules;
+    space->n_rules = n * 4;
+    for (uint32_t i = 0; i < n; i++)
+        if (old[i].generation == space->generation)
+            *slot_of(space, old[i].pc) = old[i];
+    free(old);
 }
 
 /* The rule from the file's table. A frame at the program's entry point has no caller,
@@ -144,7 +147,7 @@ static const struct rule *find_rule(struct cprof_unwind_space *space,
         if (entry->dso->entry && vaddr - entry->dso->entry < START_SIZE)
             made.cfa = cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_ROOT);
     }
-    if (++space->n_missed > 2 * space->n_rules)
+    if (++space->n_missed > space->n_rules / 2)
         grow(space);
     slot = slot_of(space, pc);
     *slot = made;
