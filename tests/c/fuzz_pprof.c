@@ -6,13 +6,33 @@
 #include "pprof.h"
 #include "view.h"
 
+static void check_quality(const struct cprof_profile *p)
+{
+    struct cprof_module_quality *modules;
+    struct cprof_quality whole;
+    uint64_t samples = 0, guessed = 0, complete = 0;
+    size_t n;
+
+    if (cprof_profile_quality(p, &whole) < 0 ||
+        cprof_profile_quality_by_module(p, &modules, &n) < 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        samples += modules[i].samples.n_samples;
+        guessed += modules[i].samples.n_guessed;
+        complete += modules[i].samples.ends[CPROF_END_ROOT];
+    }
+    free(modules);
+    if (samples != whole.n_samples || guessed != whole.n_guessed ||
+        complete != whole.ends[CPROF_END_ROOT])
+        abort();
+}
+
 static void use_views(struct cprof_profile *p)
 {
     const struct cprof_profile *twice[] = {p, p};
     struct ArrowArrayStream stream;
     struct cprof_function_sum *sums;
     struct cprof_tree_node *tree;
-    struct cprof_quality quality;
     struct cprof_profile *merged;
     size_t n;
 
@@ -20,7 +40,7 @@ static void use_views(struct cprof_profile *p)
         free(sums);
     if (cprof_view_tree(p, 0, &tree, &n) >= 0)
         free(tree);
-    cprof_profile_quality(p, &quality);
+    check_quality(p);
     if (cprof_view_merge(twice, 2, &merged, NULL) >= 0)
         cprof_profile_unref(merged);
     if (cprof_arrow_stream(p, &stream, NULL) >= 0)

@@ -755,6 +755,7 @@ static void test_messages_name_the_end_of_a_long_path(void)
 
 static int attempt(void *unused)
 {
+    struct cprof_row row = {.how = 1, .n_added = 1, .values = {1, 1}};
     struct cprof_profile *p = NULL, *back;
     uint8_t *bytes;
     size_t n;
@@ -764,6 +765,10 @@ static int attempt(void *unused)
     if (r < 0)
         return r;
     r = cprof_profile_add_comment(p, "note");
+    if (r >= 0)
+        r = cprof_stacks_string(p->stacks, "table", &p->run.unwinder);
+    if (r >= 0)
+        r = cprof_profile_add(p, &row);
     if (r >= 0)
         r = cprof_pprof_encode(p, &bytes, &n, NULL);
     if (r >= 0) {
