@@ -97,8 +97,9 @@ static struct cprof_cursor cursor_at(const struct cprof_cfi *cfi, uint64_t vaddr
     } else if (cfi->elf) {
         c.at = cprof_elf_at(cfi->elf, vaddr, &n);
     }
-    c.is_bad = !c.at;
-    c.end = c.at + n;
+    if (!c.at)
+        return (struct cprof_cursor){.is_bad = true};
+    c.end = c.at ? c.at + n : NULL;
     c.bias = vaddr - (uint64_t)(uintptr_t)c.at;
     return c;
 }

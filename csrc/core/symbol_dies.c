@@ -73,43 +73,43 @@ static int form_size(uint64_t form, unsigned version, unsigned offset_size,
     return UNKNOWN;
 }
 
-void cprof_form_skip(struct cprof_bytes *at, uint64_t form, unsigned version,
+void cprof_form_skip(struct cprof_cursor *at, uint64_t form, unsigned version,
                      unsigned offset_size, unsigned address_size)
 {
     int size;
 
     while (form == DW_FORM_indirect && !at->is_bad)
-        form = cprof_bytes_uleb(at);
+        form = cprof_cursor_uleb(at);
     size = form_size(form, version, offset_size, address_size);
     if (size >= 0) {
-        cprof_bytes_take(at, (uint64_t)size);
+        cprof_cursor_take(at, (uint64_t)size);
         return;
     }
     switch (form) {
     case DW_FORM_string:
-        cprof_bytes_string(at);
+        cprof_cursor_string(at);
         return;
     case DW_FORM_block1:
-        cprof_bytes_take(at, cprof_bytes_number(at, 1));
+        cprof_cursor_take(at, cprof_cursor_fixed(at, 1));
         return;
     case DW_FORM_block2:
-        cprof_bytes_take(at, cprof_bytes_number(at, 2));
+        cprof_cursor_take(at, cprof_cursor_fixed(at, 2));
         return;
     case DW_FORM_block4:
-        cprof_bytes_take(at, cprof_bytes_number(at, 4));
+        cprof_cursor_take(at, cprof_cursor_fixed(at, 4));
         return;
     case DW_FORM_block:
     case DW_FORM_exprloc:
-        cprof_bytes_take(at, cprof_bytes_uleb(at));
+        cprof_cursor_take(at, cprof_cursor_uleb(at));
         return;
     }
     if (size == VARIES)
-        cprof_bytes_uleb(at);
+        cprof_cursor_uleb(at);
     else
         at->is_bad = true; /* a form of later times: nobody knows where it ends */
 }
 
-static void read_forms(struct cprof_bytes *at, const struct cprof_unit_bytes *unit,
+static void read_forms(struct cprof_cursor *at, const struct cprof_unit_bytes *unit,
                        struct cprof_abbrev *ret)
 {
     uint64_t attribute, form, total = 0;
@@ -118,10 +118,10 @@ static void read_forms(struct cprof_bytes *at, const struct cprof_unit_bytes *un
     ret->forms = at->at;
     do {
         int size;
-        attribute = cprof_bytes_uleb(at);
-        form = cprof_bytes_uleb(at);
+        attribute = cprof_cursor_uleb(at);
+        form = cprof_cursor_uleb(at);
         if (form == DW_FORM_implicit_const)
-            cprof_bytes_sleb(at);
+            cprof_cursor_sleb(at);
         if (!form)
             continue;
         size = form_size(form, unit->version, unit->offset_size, unit->address_size);
@@ -144,12 +144,12 @@ static int by_code(const void *a, const void *b)
 int cprof_abbrevs_read(struct cprof_lines *lines, const struct cprof_dwarf *dwarf,
                        const struct cprof_unit_bytes *unit)
 {
-    struct cprof_bytes at = dwarf->sections[CPROF_DWARF_ABBREV];
+    struct cprof_cursor at = dwarf->sections[CPROF_DWARF_ABBREV];
     struct cprof_abbrevs *abbrevs = &lines->abbrevs;
     bool is_sorted = true;
     uint64_t tag;
 
-    cprof_bytes_take(&at, unit->abbrev_offset);
+    cprof_cursor_take(&at, unit->abbrev_offset);
     if (at.is_bad)
         return -EBADMSG;
     if (abbrevs->at == at.at && abbrevs->version == unit->version &&
@@ -159,14 +159,14 @@ int cprof_abbrevs_read(struct cprof_lines *lines, const struct cprof_dwarf *dwar
     abbrevs->all.n = 0;
     abbrevs->at = NULL; /* until they are whole */
     for (const uint8_t *start = at.at;;) {
-        struct cprof_abbrev abbrev = {.code = cprof_bytes_uleb(&at)};
+        struct cprof_abbrev abbrev = {.code = cprof_cursor_uleb(&at)};
         if (!abbrev.code && !at.is_bad) {
             abbrevs->at = start;
             break;
         }
-        tag = cprof_bytes_uleb(&at);
+        tag = cprof_cursor_uleb(&at);
         abbrev.tag = (uint16_t)(tag <= TAG_MAX ? tag : 0);
-        abbrev.has_children = cprof_bytes_number(&at, 1);
+        abbrev.has_children = cprof_cursor_fixed(&at, 1);
         read_forms(&at, unit, &abbrev);
         if (at.is_bad)
             return -EBADMSG;
@@ -195,18 +195,19 @@ const struct cprof_abbrev *cprof_abbrevs_find(const struct cprof_abbrevs *abbrev
 }
 
 void cprof_die_skip(const struct cprof_abbrev *abbrev,
-                    const struct cprof_unit_bytes *unit, struct cprof_bytes *at)
+                    const struct cprof_unit_bytes *unit, struct cprof_cursor *at)
 {
-    struct cprof_bytes forms = {.at = abbrev->forms, .end = (const uint8_t *)UINTPTR_MAX};
+    struct cprof_cursor forms = {.at = abbrev->forms,
+                                 .end = (const uint8_t *)UINTPTR_MAX};
 
     if (abbrev->size != CPROF_ABBREV_VARIES) {
-        cprof_bytes_take(at, abbrev->size);
+        cprof_cursor_take(at, abbrev->size);
         return;
     }
     while (!at->is_bad) { /* the forms were read once: they end */
-        uint64_t attribute = cprof_bytes_uleb(&forms), form = cprof_bytes_uleb(&forms);
+        uint64_t attribute = cprof_cursor_uleb(&forms), form = cprof_cursor_uleb(&forms);
         if (form == DW_FORM_implicit_const)
-            cprof_bytes_sleb(&forms);
+            cprof_cursor_sleb(&forms);
         if (!attribute && !form)
             return;
         cprof_form_skip(at, form, unit->version, unit->offset_size, unit->address_size);

@@ -72,7 +72,7 @@ static bool holds_types(const struct cprof_elf_section *section)
     struct cprof_unit_bytes unit;
 
     return !(section->flags & SHF_COMPRESSED) &&
-           cprof_unit_bytes(cprof_bytes_of(section->bytes, section->size), 0, &unit) &&
+           cprof_unit_bytes(cprof_cursor_of(section->bytes, section->size), 0, &unit) &&
            (unit.type == DW_UT_type || unit.type == DW_UT_split_type);
 }
 
@@ -133,7 +133,7 @@ static int unpack(const struct cprof_elf_section *section, size_t header, uint64
     }
     inflateEnd(&stream);
     if (done == n)
-        dwarf->sections[to] = cprof_bytes_of(dwarf->unpacked[to], n);
+        dwarf->sections[to] = cprof_cursor_of(dwarf->unpacked[to], n);
     return 0;
 }
 
@@ -151,7 +151,7 @@ static int read_sections(struct cprof_dwarf *dwarf)
         if (header)
             r = unpack(section, header, unpacked, dwarf, i);
         else if (unpacked)
-            dwarf->sections[i] = cprof_bytes_of(section->bytes, section->size);
+            dwarf->sections[i] = cprof_cursor_of(section->bytes, section->size);
     }
     return r;
 }
@@ -195,11 +195,11 @@ static bool add_sections(struct cprof_dwarf *dwarf)
     header->e_version = EV_CURRENT;
     dwarf->names[0] = '\0';
     for (size_t i = 0; i < CPROF_N_DWARF_SECTIONS; i++) {
-        const struct cprof_bytes *bytes = &dwarf->sections[i];
+        const struct cprof_cursor *bytes = &dwarf->sections[i];
         if (!bytes->at)
             continue;
         if (!add_section(dwarf->handle, SHT_PROGBITS, (uint32_t)n, bytes->at,
-                         cprof_bytes_left(bytes)))
+                         cprof_cursor_left(bytes)))
             return false;
         n = (size_t)(stpcpy(dwarf->names + n, CPROF_DWARF_NAMES[i]) - dwarf->names) + 1;
         n_sections++;
@@ -262,27 +262,27 @@ void cprof_dwarf_close(struct cprof_dwarf *dwarf)
 
 /* ---- units and attributes ---- */
 
-bool cprof_unit_bytes(struct cprof_bytes info, uint64_t offset,
+bool cprof_unit_bytes(struct cprof_cursor info, uint64_t offset,
                       struct cprof_unit_bytes *ret)
 {
-    struct cprof_bytes *at = &ret->dies;
+    struct cprof_cursor *at = &ret->dies;
 
     memset(ret, 0, sizeof(*ret));
-    ret->start = cprof_bytes_take(&info, offset) ? info.at : NULL;
-    if (!ret->start || !cprof_bytes_unit(&info, at, &ret->offset_size))
+    ret->start = cprof_cursor_take(&info, offset) ? info.at : NULL;
+    if (!ret->start || !cprof_cursor_unit(&info, at, &ret->offset_size))
         return false;
-    ret->version = (unsigned)cprof_bytes_number(at, 2);
+    ret->version = (unsigned)cprof_cursor_fixed(at, 2);
     if (ret->version >= 5) {
-        ret->type = (unsigned)cprof_bytes_number(at, 1);
-        ret->address_size = (unsigned)cprof_bytes_number(at, 1);
-        ret->abbrev_offset = cprof_bytes_number(at, ret->offset_size);
+        ret->type = (unsigned)cprof_cursor_fixed(at, 1);
+        ret->address_size = (unsigned)cprof_cursor_fixed(at, 1);
+        ret->abbrev_offset = cprof_cursor_fixed(at, ret->offset_size);
         if (ret->type == DW_UT_skeleton || ret->type == DW_UT_split_compile)
-            ret->id = cprof_bytes_number(at, 8);
+            ret->id = cprof_cursor_fixed(at, 8);
         if (ret->type == DW_UT_type || ret->type == DW_UT_split_type)
-            cprof_bytes_take(at, 8 + ret->offset_size);
+            cprof_cursor_take(at, 8 + ret->offset_size);
     } else {
-        ret->abbrev_offset = cprof_bytes_number(at, ret->offset_size);
-        ret->address_size = (unsigned)cprof_bytes_number(at, 1);
+        ret->abbrev_offset = cprof_cursor_fixed(at, ret->offset_size);
+        ret->address_size = (unsigned)cprof_cursor_fixed(at, 1);
     }
     return !at->is_bad && ret->version >= 2 && ret->version <= 5 &&
            (ret->address_size == 4 || ret->address_size == 8);
@@ -302,7 +302,7 @@ bool cprof_die_number(Dwarf_Die *die, unsigned attribute, uint64_t *ret)
 /* libdw checks strings in tables of strings, not those that stand in the entry itself. */
 static bool ends_within(const struct cprof_dwarf *dwarf, const char *text)
 {
-    const struct cprof_bytes *info = &dwarf->sections[CPROF_DWARF_INFO];
+    const struct cprof_cursor *info = &dwarf->sections[CPROF_DWARF_INFO];
     const uint8_t *at = (const uint8_t *)text;
 
     return at >= info->at && at < info->end && memchr(at, 0, (size_t)(info->end - at));

@@ -13,7 +13,7 @@
 #include <elfutils/libdw.h>
 
 #include "arena.h"
-#include "symbol_bytes.h"
+#include "symbol_cursor.h"
 #include "symbol_internal.h"
 #include "symbol_lines.h"
 
@@ -34,8 +34,8 @@ extern const char *const CPROF_DWARF_NAMES[CPROF_N_DWARF_SECTIONS]; /* ".debug_i
 
 /* One file with debug information. */
 struct cprof_dwarf {
-    struct cprof_elf *elf;                               /* owned */
-    struct cprof_bytes sections[CPROF_N_DWARF_SECTIONS]; /* decompressed */
+    struct cprof_elf *elf;                                /* owned */
+    struct cprof_cursor sections[CPROF_N_DWARF_SECTIONS]; /* decompressed */
     uint8_t *unpacked[CPROF_N_DWARF_SECTIONS]; /* owned: those that were compressed */
     char names[256];                           /* of the sections, for libdw */
     Elf *handle;
@@ -44,8 +44,8 @@ struct cprof_dwarf {
 
 /* The bytes of one unit. */
 struct cprof_unit_bytes {
-    const uint8_t *start;    /* of its header */
-    struct cprof_bytes dies; /* from its first entry to its end */
+    const uint8_t *start;     /* of its header */
+    struct cprof_cursor dies; /* from its first entry to its end */
     uint64_t abbrev_offset, id;
     unsigned version, type, offset_size, address_size;
 };
@@ -101,7 +101,7 @@ struct cprof_line_file {
 
 /* The header of a unit's line program. */
 struct cprof_line_program {
-    struct cprof_bytes code;
+    struct cprof_cursor code;
     unsigned version, address_size, n_opcodes;
     unsigned least_step, n_per_step, line_range;
     int line_base;
@@ -141,7 +141,7 @@ void cprof_dwarf_close(struct cprof_dwarf *dwarf);
 /* The bytes that hold DWARF's entries and lines when decompressed; 0: no such thing. */
 uint64_t cprof_dwarf_size(const struct cprof_elf *elf);
 /* Header and bytes of the unit at `offset` of `info`. */
-bool cprof_unit_bytes(struct cprof_bytes info, uint64_t offset,
+bool cprof_unit_bytes(struct cprof_cursor info, uint64_t offset,
                       struct cprof_unit_bytes *ret);
 /* A number, or a string that ends within one of the file's sections; false: no such
  * attribute, here or where the entry refers to. */
@@ -166,8 +166,8 @@ const struct cprof_abbrev *cprof_abbrevs_find(const struct cprof_abbrevs *abbrev
                                               uint64_t code);
 /* Move `at`, which stands behind an entry's code, beyond its attributes. */
 void cprof_die_skip(const struct cprof_abbrev *abbrev,
-                    const struct cprof_unit_bytes *unit, struct cprof_bytes *at);
-void cprof_form_skip(struct cprof_bytes *at, uint64_t form, unsigned version,
+                    const struct cprof_unit_bytes *unit, struct cprof_cursor *at);
+void cprof_form_skip(struct cprof_cursor *at, uint64_t form, unsigned version,
                      unsigned offset_size, unsigned address_size);
 
 /* Where the entries of a unit are. */

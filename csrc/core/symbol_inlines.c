@@ -59,16 +59,16 @@ static int claim(struct pass *pass, uint64_t start, uint64_t end, uint32_t node)
 /* Where list `number` of a unit's part of .debug_rnglists begins; 0: nowhere. */
 static uint64_t numbered_list(const struct cprof_dwarf *dwarf, uint64_t number)
 {
-    struct cprof_bytes at = dwarf->sections[CPROF_DWARF_RNGLISTS], body;
+    struct cprof_cursor at = dwarf->sections[CPROF_DWARF_RNGLISTS], body;
     unsigned offset_size;
 
-    if (!at.at || !cprof_bytes_unit(&at, &body, &offset_size))
+    if (!at.at || !cprof_cursor_unit(&at, &body, &offset_size))
         return 0;
-    cprof_bytes_take(&body, 8); /* the rest of the header */
-    if (number >= cprof_bytes_left(&body) / offset_size)
+    cprof_cursor_take(&body, 8); /* the rest of the header */
+    if (number >= cprof_cursor_left(&body) / offset_size)
         return 0;
-    cprof_bytes_take(&body, number * offset_size);
-    number = cprof_bytes_number(&body, offset_size);
+    cprof_cursor_take(&body, number * offset_size);
+    number = cprof_cursor_fixed(&body, offset_size);
     return number ? number + (offset_size == 8 ? 20 : 12) : 0;
 }
 
@@ -76,7 +76,7 @@ static uint64_t numbered_list(const struct cprof_dwarf *dwarf, uint64_t number)
  * then takes 0 for the address that it is relative to: that is the skeleton's. */
 static uint64_t list_start(const struct cprof_inside *inside, Dwarf_Die *die)
 {
-    struct cprof_bytes at = {.end = inside->dwarf->sections[CPROF_DWARF_INFO].end};
+    struct cprof_cursor at = {.end = inside->dwarf->sections[CPROF_DWARF_INFO].end};
     Dwarf_Attribute attr;
     Dwarf_Word offset;
 
@@ -84,7 +84,7 @@ static uint64_t list_start(const struct cprof_inside *inside, Dwarf_Die *die)
         return 0;
     at.at = attr.valp;
     if (dwarf_whatform(&attr) == DW_FORM_rnglistx)
-        return numbered_list(inside->dwarf, cprof_bytes_uleb(&at));
+        return numbered_list(inside->dwarf, cprof_cursor_uleb(&at));
     return dwarf_formudata(&attr, &offset) ? 0 : offset + inside->ranges_base;
 }
 
@@ -131,14 +131,14 @@ static int look_at(struct pass *pass, const uint8_t *at, uint32_t parent, uint32
 static int pass_over(struct pass *pass, const struct cprof_unit_bytes *unit)
 {
     struct cprof_lines *lines = pass->lines;
-    struct cprof_bytes at = unit->dies;
+    struct cprof_cursor at = unit->dies;
     uint32_t around = CPROF_NO_NODE;
 
     lines->open.n = 0;
     while (at.at < at.end) {
         const struct cprof_abbrev *abbrev;
         const uint8_t *start = at.at;
-        uint64_t code = cprof_bytes_uleb(&at);
+        uint64_t code = cprof_cursor_uleb(&at);
         uint32_t node = around;
         int r = cprof_lines_spend(lines, 1);
         if (r < 0)

@@ -52,15 +52,15 @@ static int open_alt(struct cprof_lines *lines)
         cprof_elf_find(lines->file.elf, ".gnu_debugaltlink");
     const char *roots[] = {lines->root, ""}, *slash = strrchr(lines->path, '/'), *name;
     char hex[2 * CPROF_BUILD_ID_MAX + 1], path[PATH_MAX];
-    struct cprof_bytes at;
+    struct cprof_cursor at;
     size_t n;
     int r = 0;
 
     if (!link || !link->bytes)
         return 0;
-    at = cprof_bytes_of(link->bytes, link->size);
-    name = cprof_bytes_string(&at);
-    n = cprof_bytes_left(&at);
+    at = cprof_cursor_of(link->bytes, link->size);
+    name = cprof_cursor_string(&at);
+    n = cprof_cursor_left(&at);
     if (at.is_bad || n < 2 || n > CPROF_BUILD_ID_MAX)
         return 0;
     cprof_build_id_hex(at.at, n, hex);

@@ -16,7 +16,7 @@ struct format {
 
 struct header {
     const struct cprof_dwarf *dwarf;
-    struct cprof_bytes at;
+    struct cprof_cursor at;
     unsigned offset_size;
     struct cprof_line_program *ret;
 };
@@ -24,23 +24,23 @@ struct header {
 static const char *text_at(const struct cprof_dwarf *dwarf,
                            enum cprof_dwarf_section section, uint64_t offset)
 {
-    struct cprof_bytes text = dwarf->sections[section];
+    struct cprof_cursor text = dwarf->sections[section];
 
-    cprof_bytes_take(&text, offset);
-    return cprof_bytes_string(&text);
+    cprof_cursor_take(&text, offset);
+    return cprof_cursor_string(&text);
 }
 
 static const char *read_text(struct header *h, uint64_t form)
 {
     switch (form) {
     case DW_FORM_string:
-        return cprof_bytes_string(&h->at);
+        return cprof_cursor_string(&h->at);
     case DW_FORM_line_strp:
         return text_at(h->dwarf, CPROF_DWARF_LINE_STR,
-                       cprof_bytes_number(&h->at, h->offset_size));
+                       cprof_cursor_fixed(&h->at, h->offset_size));
     case DW_FORM_strp:
         return text_at(h->dwarf, CPROF_DWARF_STR,
-                       cprof_bytes_number(&h->at, h->offset_size));
+                       cprof_cursor_fixed(&h->at, h->offset_size));
     }
     cprof_form_skip(&h->at, form, 5, h->offset_size, h->ret->address_size);
     return "";
@@ -50,11 +50,11 @@ static uint64_t read_number(struct header *h, uint64_t form)
 {
     switch (form) {
     case DW_FORM_udata:
-        return cprof_bytes_uleb(&h->at);
+        return cprof_cursor_uleb(&h->at);
     case DW_FORM_data1:
-        return cprof_bytes_number(&h->at, 1);
+        return cprof_cursor_fixed(&h->at, 1);
     case DW_FORM_data2:
-        return cprof_bytes_number(&h->at, 2);
+        return cprof_cursor_fixed(&h->at, 2);
     }
     cprof_form_skip(&h->at, form, 5, h->offset_size, h->ret->address_size);
     return 0;
@@ -65,17 +65,17 @@ static int read_list(struct header *h, bool is_files)
 {
     struct cprof_line_program *ret = h->ret;
     struct format formats[FORMATS_MAX];
-    unsigned n_formats = (unsigned)cprof_bytes_number(&h->at, 1);
+    unsigned n_formats = (unsigned)cprof_cursor_fixed(&h->at, 1);
     uint64_t n;
 
     if (n_formats > FORMATS_MAX)
         return -EBADMSG;
     for (unsigned i = 0; i < n_formats; i++) {
-        formats[i].content = cprof_bytes_uleb(&h->at);
-        formats[i].form = cprof_bytes_uleb(&h->at);
+        formats[i].content = cprof_cursor_uleb(&h->at);
+        formats[i].form = cprof_cursor_uleb(&h->at);
     }
-    n = cprof_bytes_uleb(&h->at);
-    if (h->at.is_bad || (n && !n_formats) || n > cprof_bytes_left(&h->at))
+    n = cprof_cursor_uleb(&h->at);
+    if (h->at.is_bad || (n && !n_formats) || n > cprof_cursor_left(&h->at))
         return -EBADMSG; /* an entry has a byte at least */
     for (uint64_t i = 0; i < n && !h->at.is_bad; i++) {
         struct cprof_line_file file = {.name = ""};
@@ -105,16 +105,16 @@ static int read_old_lists(struct header *h)
     do {
         if (cprof_vec_push(&ret->directories, name) < 0)
             return -ENOMEM;
-        name = cprof_bytes_string(&h->at);
+        name = cprof_cursor_string(&h->at);
     } while (*name);
     do {
         if (cprof_vec_push(&ret->files, file) < 0)
             return -ENOMEM;
-        file.name = cprof_bytes_string(&h->at);
+        file.name = cprof_cursor_string(&h->at);
         if (*file.name) {
-            file.directory = cprof_bytes_uleb(&h->at);
-            cprof_bytes_uleb(&h->at); /* time */
-            cprof_bytes_uleb(&h->at); /* size */
+            file.directory = cprof_cursor_uleb(&h->at);
+            cprof_cursor_uleb(&h->at); /* time */
+            cprof_cursor_uleb(&h->at); /* size */
         }
     } while (*file.name);
     return h->at.is_bad ? -EBADMSG : 0;
@@ -123,27 +123,27 @@ static int read_old_lists(struct header *h)
 static int read_header(struct header *h)
 {
     struct cprof_line_program *ret = h->ret;
-    struct cprof_bytes *at = &h->at;
+    struct cprof_cursor *at = &h->at;
     uint64_t n;
     int r;
 
-    ret->version = (unsigned)cprof_bytes_number(at, 2);
+    ret->version = (unsigned)cprof_cursor_fixed(at, 2);
     if (ret->version < 2 || ret->version > 5)
         return -EBADMSG;
     if (ret->version >= 5) {
-        ret->address_size = (unsigned)cprof_bytes_number(at, 1);
-        cprof_bytes_number(at, 1); /* of a segment selector */
+        ret->address_size = (unsigned)cprof_cursor_fixed(at, 1);
+        cprof_cursor_fixed(at, 1); /* of a segment selector */
     }
-    n = cprof_bytes_number(at, h->offset_size);
+    n = cprof_cursor_fixed(at, h->offset_size);
     ret->code = *at;
-    cprof_bytes_take(&ret->code, n);
-    ret->least_step = (unsigned)cprof_bytes_number(at, 1);
-    ret->n_per_step = ret->version >= 4 ? (unsigned)cprof_bytes_number(at, 1) : 1;
-    cprof_bytes_number(at, 1); /* whether lines begin statements */
-    ret->line_base = (int8_t)cprof_bytes_number(at, 1);
-    ret->line_range = (unsigned)cprof_bytes_number(at, 1);
-    ret->n_opcodes = (unsigned)cprof_bytes_number(at, 1);
-    ret->operands = cprof_bytes_take(at, ret->n_opcodes ? ret->n_opcodes - 1 : 0);
+    cprof_cursor_take(&ret->code, n);
+    ret->least_step = (unsigned)cprof_cursor_fixed(at, 1);
+    ret->n_per_step = ret->version >= 4 ? (unsigned)cprof_cursor_fixed(at, 1) : 1;
+    cprof_cursor_fixed(at, 1); /* whether lines begin statements */
+    ret->line_base = (int8_t)cprof_cursor_fixed(at, 1);
+    ret->line_range = (unsigned)cprof_cursor_fixed(at, 1);
+    ret->n_opcodes = (unsigned)cprof_cursor_fixed(at, 1);
+    ret->operands = cprof_cursor_take(at, ret->n_opcodes ? ret->n_opcodes - 1 : 0);
     if (at->is_bad || ret->code.is_bad || !ret->line_range)
         return -EBADMSG;
     if (ret->version < 5)
@@ -156,19 +156,19 @@ int cprof_rows_open(struct cprof_lines *lines, const struct cprof_dwarf *dwarf,
                     uint64_t offset, struct cprof_line_program *ret)
 {
     struct header h = {.dwarf = dwarf, .ret = ret};
-    struct cprof_bytes section = dwarf->sections[CPROF_DWARF_LINE];
+    struct cprof_cursor section = dwarf->sections[CPROF_DWARF_LINE];
     int r;
 
     ret->directories.n = ret->files.n = 0;
     ret->address_size = 8;
-    cprof_bytes_take(&section, offset);
-    ret->code = (struct cprof_bytes){0};
-    if (!cprof_bytes_unit(&section, &h.at, &h.offset_size))
+    cprof_cursor_take(&section, offset);
+    ret->code = (struct cprof_cursor){0};
+    if (!cprof_cursor_unit(&section, &h.at, &h.offset_size))
         return -EBADMSG;
     r = read_header(&h);
     if (r < 0) {
         ret->directories.n = ret->files.n = 0;
-        ret->code = (struct cprof_bytes){0};
+        ret->code = (struct cprof_cursor){0};
         return r;
     }
     return cprof_lines_spend(lines, ret->directories.n + ret->files.n);
@@ -190,7 +190,7 @@ struct row {
 
 struct machine {
     const struct cprof_line_program *program;
-    struct cprof_bytes at;
+    struct cprof_cursor at;
     struct row now, before;      /* `before` is the last row that was put out */
     unsigned operation;          /* within a VLIW instruction */
     bool has_before, is_dropped; /* the linker left the sequence's code out */
@@ -267,13 +267,13 @@ static void special(struct machine *m, unsigned opcode)
 
 static void extended(struct machine *m)
 {
-    uint64_t n = cprof_bytes_uleb(&m->at);
-    const uint8_t *bytes = cprof_bytes_take(&m->at, n);
-    struct cprof_bytes at;
+    uint64_t n = cprof_cursor_uleb(&m->at);
+    const uint8_t *bytes = cprof_cursor_take(&m->at, n);
+    struct cprof_cursor at;
 
     if (!bytes || !n)
         return;
-    at = cprof_bytes_of(bytes + 1, n - 1);
+    at = cprof_cursor_of(bytes + 1, n - 1);
     switch (*bytes) {
     case DW_LNE_end_sequence:
         m->now.is_end = true;
@@ -281,7 +281,7 @@ static void extended(struct machine *m)
         reset(m);
         return;
     case DW_LNE_set_address:
-        m->now.address = cprof_bytes_number(&at, n - 1 < 8 ? (unsigned)n - 1 : 8);
+        m->now.address = cprof_cursor_fixed(&at, n - 1 < 8 ? (unsigned)n - 1 : 8);
         m->operation = 0;
         return;
     }
@@ -294,27 +294,27 @@ static void standard(struct machine *m, unsigned opcode)
         put_row(m);
         return;
     case DW_LNS_advance_pc:
-        advance(m, cprof_bytes_uleb(&m->at));
+        advance(m, cprof_cursor_uleb(&m->at));
         return;
     case DW_LNS_advance_line:
-        m->now.line += (uint64_t)cprof_bytes_sleb(&m->at);
+        m->now.line += (uint64_t)cprof_cursor_sleb(&m->at);
         return;
     case DW_LNS_set_file:
-        m->now.file = cprof_bytes_uleb(&m->at);
+        m->now.file = cprof_cursor_uleb(&m->at);
         return;
     case DW_LNS_set_column:
-        m->now.column = cprof_bytes_uleb(&m->at);
+        m->now.column = cprof_cursor_uleb(&m->at);
         return;
     case DW_LNS_const_add_pc:
         advance(m, (255 - m->program->n_opcodes) / m->program->line_range);
         return;
     case DW_LNS_fixed_advance_pc:
-        m->now.address += cprof_bytes_number(&m->at, 2);
+        m->now.address += cprof_cursor_fixed(&m->at, 2);
         m->operation = 0;
         return;
     }
     for (unsigned i = m->program->operands[opcode - 1]; i && !m->at.is_bad; i--)
-        cprof_bytes_uleb(&m->at);
+        cprof_cursor_uleb(&m->at);
 }
 
 int cprof_rows_find(struct cprof_lines *lines, const struct cprof_line_program *program,
@@ -322,7 +322,7 @@ int cprof_rows_find(struct cprof_lines *lines, const struct cprof_line_program *
 {
     struct machine m = {
         .program = program, .at = program->code, .queries = queries, .n = n};
-    int r = cprof_lines_spend(lines, cprof_bytes_left(&m.at) / OPCODES_PER_STEP);
+    int r = cprof_lines_spend(lines, cprof_cursor_left(&m.at) / OPCODES_PER_STEP);
 
     reset(&m);
     while (r == 0 && m.at.at < m.at.end) {

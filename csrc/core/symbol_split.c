@@ -11,10 +11,10 @@
 enum { COLUMNS_MAX = 16, INDEX_HEADER = 16 };
 
 struct cprof_split {
-    bool has_looked;          /* for the .dwp */
-    struct cprof_dwarf dwp;   /* its sections */
-    struct cprof_bytes index; /* .debug_cu_index */
-    struct cprof_dwarf unit;  /* the one that was found last */
+    bool has_looked;           /* for the .dwp */
+    struct cprof_dwarf dwp;    /* its sections */
+    struct cprof_cursor index; /* .debug_cu_index */
+    struct cprof_dwarf unit;   /* the one that was found last */
     struct cprof_line_program program;
 };
 
@@ -76,7 +76,7 @@ static int try_dwp(struct cprof_split *split, const char *root, const char *of)
         cprof_elf_unref(elf);
         return 0;
     }
-    split->index = cprof_bytes_of(index->bytes, index->size);
+    split->index = cprof_cursor_of(index->bytes, index->size);
     return cprof_dwarf_load(elf, &split->dwp);
 }
 
@@ -97,13 +97,13 @@ static int look_for_dwp(struct cprof_lines *lines)
 }
 
 /* A cell of a table of 32-bit numbers behind the index's hash table. */
-static uint32_t cell(const struct cprof_bytes *tables, uint64_t n_columns, uint64_t row,
+static uint32_t cell(const struct cprof_cursor *tables, uint64_t n_columns, uint64_t row,
                      uint64_t column)
 {
-    struct cprof_bytes at = *tables;
+    struct cprof_cursor at = *tables;
 
-    cprof_bytes_take(&at, 4 * (row * n_columns + column));
-    return (uint32_t)cprof_bytes_number(&at, 4);
+    cprof_cursor_take(&at, 4 * (row * n_columns + column));
+    return (uint32_t)cprof_cursor_fixed(&at, 4);
 }
 
 /* Which section a column is of; the numbers of version 2 and 5 differ. */
@@ -126,24 +126,24 @@ static int section_of(uint32_t number, unsigned version)
 
 /* The row of the unit `id`, from 1; 0: it is not there. *tables becomes what follows the
  * hash table. */
-static uint32_t find_row(struct cprof_bytes index, uint32_t n_slots, uint64_t id,
-                         struct cprof_bytes *tables)
+static uint32_t find_row(struct cprof_cursor index, uint32_t n_slots, uint64_t id,
+                         struct cprof_cursor *tables)
 {
-    struct cprof_bytes ids = index, rows;
+    struct cprof_cursor ids = index, rows;
 
-    cprof_bytes_take(&index, 8 * (uint64_t)n_slots);
+    cprof_cursor_take(&index, 8 * (uint64_t)n_slots);
     rows = index;
-    cprof_bytes_take(&index, 4 * (uint64_t)n_slots);
+    cprof_cursor_take(&index, 4 * (uint64_t)n_slots);
     *tables = index;
     if (index.is_bad || !n_slots || (n_slots & (n_slots - 1)))
         return 0;
     for (uint64_t n = 0, slot = id; n < n_slots; n++) {
-        struct cprof_bytes at = ids;
+        struct cprof_cursor at = ids;
         uint32_t row;
         slot &= n_slots - 1;
-        cprof_bytes_take(&at, 8 * slot);
+        cprof_cursor_take(&at, 8 * slot);
         row = cell(&rows, 1, slot, 0);
-        if (!row || cprof_bytes_number(&at, 8) == id)
+        if (!row || cprof_cursor_fixed(&at, 8) == id)
             return row;
         slot += (id >> 32 & (n_slots - 1)) | 1;
     }
@@ -152,16 +152,16 @@ static uint32_t find_row(struct cprof_bytes index, uint32_t n_slots, uint64_t id
 
 /* The unit's own part of each section of the .dwp. */
 static bool find_in_dwp(const struct cprof_split *split, uint64_t id,
-                        struct cprof_bytes *sections)
+                        struct cprof_cursor *sections)
 {
-    struct cprof_bytes index = split->index, tables;
-    unsigned version = (unsigned)cprof_bytes_number(&index, 2);
+    struct cprof_cursor index = split->index, tables;
+    unsigned version = (unsigned)cprof_cursor_fixed(&index, 2);
     uint32_t n_columns, n_units, n_slots, row;
 
-    cprof_bytes_number(&index, 2);
-    n_columns = (uint32_t)cprof_bytes_number(&index, 4);
-    n_units = (uint32_t)cprof_bytes_number(&index, 4);
-    n_slots = (uint32_t)cprof_bytes_number(&index, 4);
+    cprof_cursor_fixed(&index, 2);
+    n_columns = (uint32_t)cprof_cursor_fixed(&index, 4);
+    n_units = (uint32_t)cprof_cursor_fixed(&index, 4);
+    n_slots = (uint32_t)cprof_cursor_fixed(&index, 4);
     if (index.is_bad || (version != 2 && version != 5) || n_columns > COLUMNS_MAX)
         return false;
     row = find_row(index, n_slots, id, &tables);
@@ -170,15 +170,15 @@ static bool find_in_dwp(const struct cprof_split *split, uint64_t id,
     sections[CPROF_DWARF_STR] = split->dwp.sections[CPROF_DWARF_STR];
     for (uint32_t i = 0; i < n_columns; i++) {
         int section = section_of(cell(&tables, n_columns, 0, i), version);
-        struct cprof_bytes part;
+        struct cprof_cursor part;
         uint32_t n = cell(&tables, n_columns, (uint64_t)n_units + row, i);
         if (section < 0)
             continue;
         part = split->dwp.sections[section];
-        cprof_bytes_take(&part, cell(&tables, n_columns, row, i));
-        if (!part.at || part.is_bad || n > cprof_bytes_left(&part))
+        cprof_cursor_take(&part, cell(&tables, n_columns, row, i));
+        if (!part.at || part.is_bad || n > cprof_cursor_left(&part))
             return false;
-        sections[section] = cprof_bytes_of(part.at, n);
+        sections[section] = cprof_cursor_of(part.at, n);
     }
     return true;
 }
@@ -224,8 +224,8 @@ static int find_dwo(struct cprof_lines *lines, const struct skeleton *s)
 /* The root of the unit `id` in what was put together. */
 static bool find_unit(struct cprof_split *split, const struct skeleton *s, Dwarf_Die *ret)
 {
-    const struct cprof_bytes info = split->unit.sections[CPROF_DWARF_INFO];
-    struct cprof_bytes at = info;
+    const struct cprof_cursor info = split->unit.sections[CPROF_DWARF_INFO];
+    struct cprof_cursor at = info;
 
     while (at.at < at.end && !at.is_bad) {
         uint64_t offset = (uint64_t)(at.at - info.at), id = 0;
@@ -251,9 +251,9 @@ static bool find_unit(struct cprof_split *split, const struct skeleton *s, Dwarf
 static void lend(const struct cprof_lines *lines, const struct skeleton *s,
                  struct cprof_dwarf *unit)
 {
-    struct cprof_bytes addresses = lines->file.sections[CPROF_DWARF_ADDR];
+    struct cprof_cursor addresses = lines->file.sections[CPROF_DWARF_ADDR];
 
-    cprof_bytes_take(&addresses, s->addr_base);
+    cprof_cursor_take(&addresses, s->addr_base);
     if (!addresses.is_bad)
         unit->sections[CPROF_DWARF_ADDR] = addresses;
     if (s->version < 5)
