@@ -153,7 +153,7 @@ def run_setup(*arguments: str | Path, **environment: str) -> subprocess.Complete
         (
             "PKG_CONFIG",
             '[ "$1" != --exists ]',
-            "libunwind-dev libprotobuf-c-dev zlib1g-dev liblzma-dev",
+            "libunwind-dev libdw-dev libelf-dev libprotobuf-c-dev zlib1g-dev liblzma-dev",
         ),
         ("CC", None, "gcc libc6-dev"),
         ("CC", "! grep -q lzma.h", "liblzma-dev"),

@@ -55,6 +55,12 @@ def test_the_title_tells_samples_duration_and_loss(ax):
     assert "before $x$" in labels(ax)
 
 
+def test_what_is_wrong_with_stacks_is_under_the_title():
+    p = profile({"main@prog": 90, "[no unwind info]@;f@lib.so": 10})
+    svg = p._repr_mimebundle_()["image/svg+xml"]
+    assert "90.0 % complete stacks \N{MIDDLE DOT} 10.0 % no_info" in svg
+
+
 def test_narrow_frames_are_left_out_and_counted(ax):
     stacks = {"main@p;big@p": 1_000_000} | {f"main@p;f{i}@p": 1 for i in range(50)}
     profile(stacks).flamegraph(ax)
