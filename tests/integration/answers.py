@@ -13,7 +13,7 @@ import cprof
 
 Stack = tuple[str, ...]
 
-UNWINDERS = ("auto", "libunwind")  # those that read unwind tables: each has to give the truth
+UNWINDERS = ("table", "libunwind")  # those that read unwind tables: each has to give the truth
 BEFORE_MAIN = ("_start", "__libc_start_main", "__libc_start_call_main", "__libc_start_main_impl")
 _STRIPPED_LIBC = re.compile(r"libc\.so\.6!fn_0x")  # __libc_start_call_main without libc6-dbg
 # How a workload looks at its clock (see workload.h), at the end of a grammar.
