@@ -9,7 +9,7 @@ from importlib import import_module
 
 import harness
 
-NAMES = ("peers", "unwind", "compile", "slowdown", "memory", "storms", "startup", "files")
+NAMES = ("peers", "unwind", "rows", "compile", "slowdown", "memory", "storms", "startup", "files")
 
 
 def main() -> None:

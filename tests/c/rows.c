@@ -2,9 +2,9 @@
  *
  *   rows dump FILE [DEBUG]     one line "rows N other N bad N", then one for each row,
  *                              as rows.h has it in words
- *   rows time DIR N FILE...    for each file one line: rows, and the seconds that the
- * best of N runs took to make them, and to load them from the cache in DIR (0: it is not
- * kept) */
+ *   rows time DIR FILE...      for each file one line: rows, and the seconds that it took
+ *                              to make them, and to load them from the cache in DIR (-1:
+ *                              they could not be kept) */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,36 +66,32 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void keep_least(double *least, double seconds)
-{
-    if (!*least || seconds < *least)
-        *least = seconds;
-}
-
-static void time_file(const char *dir, int n_runs, const char *path)
+/* Each step once, on a file opened anew, as a recording would. */
+static void time_file(const char *dir, const char *path)
 {
     struct cprof_elf *elf = must_open(path);
-    double making = 0, loading = 0, start;
-    struct cprof_unwind_rows *rows;
+    double making, loading, start = now();
+    struct cprof_unwind_rows *rows = NULL;
+    struct cprof_error err;
     uint64_t base;
-    size_t n = 0;
+    size_t n;
 
-    for (int i = 0; i < n_runs; i++) {
-        start = now();
-        if (cprof_unwind_rows_build(elf, NULL, &rows, NULL) < 0)
-            continue;
-        keep_least(&making, now() - start);
-        cprof_unwind_rows_data(rows, &n, &base);
-        if (i == 0)
-            cprof_unwind_cache_store(dir, elf, rows);
-        cprof_unwind_rows_destroy(rows);
-        start = now();
-        if (cprof_unwind_cache_load(dir, elf, &rows) < 0)
-            continue;
-        keep_least(&loading, now() - start);
-        cprof_unwind_rows_destroy(rows);
+    if (cprof_unwind_rows_build(elf, NULL, &rows, &err) < 0) {
+        fprintf(stderr, "%s: %s\n", path, err.message);
+        exit(1);
     }
-    printf("%s %zu %.6f %.6f\n", path, n, making, loading);
+    making = now() - start;
+    cprof_unwind_cache_store(dir, elf, rows);
+    cprof_unwind_rows_data(rows, &n, &base);
+    cprof_unwind_rows_destroy(rows);
+    cprof_elf_unref(elf);
+
+    elf = must_open(path);
+    start = now();
+    loading = cprof_unwind_cache_load(dir, elf, &rows) == 0 ? now() - start : -1;
+    if (loading >= 0)
+        cprof_unwind_rows_destroy(rows);
+    printf("%zu %.6f %.6f\n", n, making, loading);
     cprof_elf_unref(elf);
 }
 
@@ -103,9 +99,9 @@ int main(int argc, char **argv)
 {
     if (argc >= 3 && !strcmp(argv[1], "dump"))
         return dump(argv[2], argv[3]);
-    if (argc < 5 || strcmp(argv[1], "time"))
+    if (argc < 4 || strcmp(argv[1], "time"))
         return 2;
-    for (int i = 4; i < argc; i++)
-        time_file(argv[2], atoi(argv[3]), argv[i]);
+    for (int i = 3; i < argc; i++)
+        time_file(argv[2], argv[i]);
     return 0;
 }
