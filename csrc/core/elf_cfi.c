@@ -99,7 +99,7 @@ static struct cprof_cursor cursor_at(const struct cprof_cfi *cfi, uint64_t vaddr
     }
     if (!c.at)
         return (struct cprof_cursor){.is_bad = true};
-    c.end = c.at ? c.at + n : NULL;
+    c.end = c.at + n;
     c.bias = vaddr - (uint64_t)(uintptr_t)c.at;
     return c;
 }
