@@ -45,8 +45,7 @@ enum {
     CFA_DEREF,    /* what lies at rbp + cfa_argument */
     CFA_KEPT,     /* by what lies at rsp + something: cfa_argument is the row's */
     CFA_SIGNAL,
-    CFA_PLT_10,
-    CFA_PLT_11,
+    CFA_PLT,       /* cfa_argument as in a row */
     CFA_EXPRESSION /* any other */
 };
 
@@ -143,13 +142,8 @@ static struct cprof_unwind_row to_row(const struct run *run)
     case CFA_DEREF:
         return at_offset(CPROF_CFA_DEREF, -(int64_t)rules->cfa_argument, rules->rbp);
     case CFA_KEPT:
+    case CFA_PLT:
         row = special((unsigned)rules->cfa_argument);
-        row.rbp = (int16_t)rules->rbp;
-        return row;
-    case CFA_PLT_10:
-    case CFA_PLT_11:
-        row = special(rules->cfa == CFA_PLT_10 ? CPROF_SPECIAL_PLT_10
-                                               : CPROF_SPECIAL_PLT_11);
         row.rbp = (int16_t)rules->rbp;
         return row;
     }
@@ -275,9 +269,11 @@ static bool is_breg(struct cprof_cursor *c, unsigned reg, int64_t *offset)
     return !c->is_bad;
 }
 
-/* What linkers say of their procedure linkage table: one push, at byte 10 or 11 of each
- * 16 bytes, moves rsp. */
-static bool is_plt(const struct cprof_cursor *c, uint8_t *ret)
+/* What linkers say of their procedure linkage table: one push, which ends before byte k
+ * of each 16 (11, or where the entries begin with other instructions 5, 9 or 10), moves
+ * rsp.
+ */
+static bool is_plt(const struct cprof_cursor *c, int32_t *argument)
 {
     static const uint8_t head[] = {DW_OP_BREG + CPROF_REG_RSP,
                                    8,
@@ -286,15 +282,15 @@ static bool is_plt(const struct cprof_cursor *c, uint8_t *ret)
                                    DW_OP_LIT + 15,
                                    DW_OP_AND};
     static const uint8_t tail[] = {DW_OP_GE, DW_OP_LIT + 3, DW_OP_SHL, DW_OP_PLUS};
+    unsigned k;
 
     if (cprof_cursor_left(c) != sizeof(head) + 1 + sizeof(tail) ||
         memcmp(c->at, head, sizeof(head)) ||
         memcmp(c->end - sizeof(tail), tail, sizeof(tail)))
         return false;
-    *ret = c->at[sizeof(head)] == DW_OP_LIT + 11   ? CFA_PLT_11
-           : c->at[sizeof(head)] == DW_OP_LIT + 10 ? CFA_PLT_10
-                                                   : CFA_EXPRESSION;
-    return true;
+    k = c->at[sizeof(head)] - DW_OP_LIT;
+    *argument = (int32_t)(CPROF_SPECIAL_PLT | k);
+    return k < 16;
 }
 
 /* *(rsp + 8 * a) + 8 * b */
@@ -320,8 +316,10 @@ static void set_cfa_expression(struct run *run, struct cprof_cursor c)
     int64_t offset;
 
     rules->cfa = CFA_EXPRESSION;
-    if (is_plt(&c, &rules->cfa))
+    if (is_plt(&c, &rules->cfa_argument)) {
+        rules->cfa = CFA_PLT;
         return;
+    }
     if (is_breg(&rest, CPROF_REG_RSP, &offset) && offset == UCONTEXT_RSP &&
         cprof_cursor_fixed(&rest, 1) == DW_OP_DEREF && rest.at == rest.end) {
         rules->cfa = CFA_SIGNAL;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { ROWS_PER_PAGE = 16, SHIFT_MIN = 4, SHIFT_MAX = 31, DEREF_SHIFT = 12 };
+enum { ROWS_PER_PAGE = 16, SHIFT_MIN = 4, SHIFT_MAX = 31 };
 
 struct cprof_unwind_rows {
     struct cprof_row_memory of;
@@ -17,14 +17,22 @@ struct cprof_unwind_rows {
     size_t n_other, n_bad;
 };
 
+/* `cfa` is one of those that carry something. */
+static bool carries(uint16_t cfa)
+{
+    unsigned argument = cprof_cfa_argument(cfa);
+
+    return cprof_cfa_kind(cfa) == CPROF_CFA_SPECIAL &&
+           (argument >> 4 == CPROF_SPECIAL_PLT >> 4 ||
+            argument >> 12 == CPROF_SPECIAL_DEREF >> 12);
+}
+
 /* Check all rows and fill the index on the way: much of the time that it takes to load a
  * table goes here, so what is rare is asked for first. */
 static int fill(struct cprof_unwind_rows *rows, uint32_t last)
 {
     static const uint16_t other =
         CPROF_CFA_SPECIAL << CPROF_CFA_SHIFT | CPROF_SPECIAL_OTHER;
-    static const uint16_t deref =
-        CPROF_CFA_SPECIAL << CPROF_CFA_SHIFT | CPROF_SPECIAL_DEREF;
     uint32_t *above = rows->pages + 1;
     unsigned shift = rows->shift;
     int64_t before = -1;
@@ -37,7 +45,7 @@ static int fill(struct cprof_unwind_rows *rows, uint32_t last)
             return -EBADMSG;
         if (row.cfa >= other) {
             rows->n_other += row.cfa == other;
-            if (row.cfa > other && row.cfa >> DEREF_SHIFT != deref >> DEREF_SHIFT)
+            if (row.cfa > other && !carries(row.cfa))
                 return -EBADMSG;
         }
         above[row.pc >> shift] = (uint32_t)i + 1;

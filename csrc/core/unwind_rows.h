@@ -29,9 +29,10 @@ enum cprof_special {
     CPROF_SPECIAL_GAP,    /* between functions: no rule is known */
     CPROF_SPECIAL_ROOT,   /* return address undefined: the stack begins here */
     CPROF_SPECIAL_SIGNAL, /* signal trampoline: rip, rsp, rbp of the ucontext at rsp */
-    CPROF_SPECIAL_PLT_11, /* rsp + 8 + 8 * ((rip & 15) >= 11) */
-    CPROF_SPECIAL_PLT_10, /* rsp + 8 + 8 * ((rip & 15) >= 10) */
     CPROF_SPECIAL_OTHER,  /* only libunwind can follow */
+    /* With k in the low four bits: rsp + 8 + 8 * ((rip & 15) >= k), a linkage table of
+     * which each 16 bytes push a word before byte k. */
+    CPROF_SPECIAL_PLT = 1 << 11,
     /* *(rsp + 8 * a) + 8 * b: code that keeps the old stack pointer on a stack that it
      * aligned, as OpenSSL's does; see cprof_special_deref(). */
     CPROF_SPECIAL_DEREF = 1 << 12

@@ -269,10 +269,9 @@ static bool find_cfa(struct walk *w, const struct rule *rule, uint64_t *cfa)
     case CPROF_CFA_SPECIAL:
         if (argument & CPROF_SPECIAL_DEREF)
             return find_deref(w, argument, cfa);
-        if (argument != CPROF_SPECIAL_PLT_10 && argument != CPROF_SPECIAL_PLT_11)
+        if (!(argument & CPROF_SPECIAL_PLT))
             return false;
-        *cfa = w->sp + 8 +
-               8 * ((rule->pc & 15) >= (argument == CPROF_SPECIAL_PLT_10 ? 10 : 11));
+        *cfa = w->sp + 8 + 8 * ((rule->pc & 15) >= (argument & 15));
         return true;
     }
     return false;

@@ -11,12 +11,13 @@ enum { ROW_TEXT = 80 };
 
 static inline void row_text_special(unsigned argument, char text[ROW_TEXT])
 {
-    static const char *const names[] = {"gap",    "root",   "signal",
-                                        "plt-11", "plt-10", "other"};
+    static const char *const names[] = {"gap", "root", "signal", "other"};
 
     if (argument >= CPROF_SPECIAL_DEREF)
         snprintf(text, ROW_TEXT, "*(rsp%+d)+%u", cprof_special_deref_a(argument) * 8,
                  cprof_special_deref_b(argument) * 8);
+    else if (argument >= CPROF_SPECIAL_PLT)
+        snprintf(text, ROW_TEXT, "plt-%u", argument & 15);
     else
         snprintf(text, ROW_TEXT, "%s", names[argument]);
 }

@@ -99,10 +99,13 @@ static void test_expressions(void)
         struct bytes program;
         const char *want;
     } cases[] = {
-        /* .plt of ld: push at byte 11, or 10 of each 16 */
+        /* .plt of ld: the push ends before byte 11, 10, 9 or 5 of each 16 */
         {BYTES("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x3b\x2a\x33\x24\x22"), "0 plt-11 same"},
         {BYTES("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x3a\x2a\x33\x24\x22"), "0 plt-10 same"},
-        {BYTES("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x3c\x2a\x33\x24\x22"), "0 other same"},
+        {BYTES("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x39\x2a\x33\x24\x22"), "0 plt-9 same"},
+        {BYTES("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x35\x2a\x33\x24\x22"), "0 plt-5 same"},
+        {BYTES("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x40\x2a\x33\x24\x22"), "0 other same"},
+        {BYTES("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x2f\x2a\x33\x24\x22"), "0 other same"},
         {BYTES("\x0f\x0b\x77\x08\x80\x00\x3f\x1a\x3b\x2b\x33\x24\x22"), "0 other same"},
         {BYTES("\x0f\x0a\x77\x08\x80\x00\x3f\x1a\x3b\x2a\x33\x24"), "0 other same"},
         /* gcc's realigned stack; its rule for rbp is still there at the `ret` */

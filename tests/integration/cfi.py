@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 EXPRESSION = "expression"  # what readelf says of it
-PLT = "DW_OP_breg7 RSP+8, DW_OP_breg16 RIP+0, DW_OP_lit15, DW_OP_and, DW_OP_lit"
-PLT_END = ", DW_OP_ge, DW_OP_lit3, DW_OP_shl, DW_OP_plus"
-CFA_OF = {f"{PLT}11{PLT_END}": "plt-11", f"{PLT}10{PLT_END}": "plt-10"}
-
+PLT = re.compile(
+    r"DW_OP_breg7 RSP\+8, DW_OP_breg16 RIP\+0, DW_OP_lit15, DW_OP_and, DW_OP_lit(\d+), "
+    "DW_OP_ge, DW_OP_lit3, DW_OP_shl, DW_OP_plus"
+)
 
 Row = tuple[int, str, str]  # address, CFA, rbp
 
@@ -164,7 +164,9 @@ def _dwarfdump_cfa(text: str) -> str:
         at, more = int(found[1]), int(found[2], 16)
         if at % 8 == more % 8 == 0 and -128 <= at < 1920 and more < 128:
             return f"*(rsp{at:+d})+{more}"
-    return CFA_OF.get(text, "other")
+    if (found := PLT.fullmatch(text)) and int(found[1]) < 16:
+        return f"plt-{found[1]}"
+    return "other"
 
 
 def _dwarfdump_row(cfa: str, registers: str, is_signal: bool) -> tuple[str, str]:

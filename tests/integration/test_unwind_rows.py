@@ -121,6 +121,13 @@ def test_rows_of_the_vdso_are_those_of_readelf(rows, tmp_path):
     assert found.n_other == 0
 
 
+def test_rows_of_realigned_stacks(rows, workload):
+    """A CFA that only a saved pointer leads to."""
+    path = workload("frames.c")
+    compare(rows, path, "realigned")
+    assert any(cfa.startswith("*rbp-") for _, cfa, _ in cfi.by_rows(rows, path)[1])
+
+
 LINKERS = {"bfd": "ld.bfd", "gold": "ld.gold", "lld": "ld.lld", "mold": "mold"}
 BUILDS = {
     "gcc -O2": ("g++", "-O2"),
