@@ -15,8 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 enum {
-    QUEUE_BYTES = 32 << 20, /* touched only as far as it is used */
+    QUEUE_BYTES = 64 << 20, /* touched only as far as it is used */
+    WARM_BYTES = 4 << 20,   /* of it are touched at once, and should do */
     ALIGNMENT = 64,
     FIRST_BYTES = 256 << 10, /* above the dump, where the stack's start is not known */
     MOST_BYTES = 8 << 20,
@@ -63,11 +68,6 @@ static void set_limit(struct cprof_live_limits *limits, pid_t tid, uint64_t limi
     atomic_store_explicit(place_of(limits, tid), word, memory_order_relaxed);
 }
 
-void cprof_live_limit(struct cprof_live_limits *limits, pid_t tid, uint64_t limit)
-{
-    set_limit(limits, tid, limit, limit == 0);
-}
-
 /* A guess of 0: nothing is known. */
 static uint64_t limit_of(struct cprof_live_limits *limits, pid_t tid, bool *is_guess)
 {
@@ -78,6 +78,16 @@ static uint64_t limit_of(struct cprof_live_limits *limits, pid_t tid, bool *is_g
         return 0;
     *is_guess = word >> (63 - TID_BITS) & 1;
     return word << (TID_BITS + 1) >> (TID_BITS + 1) << 3;
+}
+
+void cprof_live_limit(struct cprof_live_limits *limits, pid_t tid, uint64_t limit)
+{
+    bool is_guess = false;
+
+    if (!limit)
+        limit_of(limits, tid, &is_guess);
+    if (!is_guess) /* those grow by themselves */
+        set_limit(limits, tid, limit, limit == 0);
 }
 
 /* ---- the queue ---- */
@@ -232,7 +242,7 @@ static void look(struct cprof_live *live)
     }
     queued = atomic_load_explicit(&live->head, memory_order_relaxed) -
              atomic_load_explicit(&live->tail, memory_order_relaxed);
-    if (cprof_ring_waiting(ring) > cprof_ring_size(ring) / 4 || queued > QUEUE_BYTES / 4)
+    if (cprof_ring_waiting(ring) > cprof_ring_size(ring) / 4 || queued > WARM_BYTES / 2)
         call_drain(live);
 }
 
@@ -312,6 +322,7 @@ int cprof_live_create(const struct cprof_live_options *options, struct cprof_liv
         goto fail;
     }
     live->queue = queue;
+    madvise(queue, WARM_BYTES, MADV_POPULATE_WRITE); /* linux 5.14; else as it comes */
     r = start_thread(live);
     if (r < 0)
         goto fail;

@@ -390,6 +390,8 @@ static void *drain_thread(void *arg)
     struct cprof_session *s = arg;
     int n_ready;
 
+    if (s->stack_mode == CPROF_STACK_EXACT)
+        cprof_session_hurry();
     while (!atomic_load(&s->stop_asked)) {
         n_ready = poll(s->polled, fill_poll(s, s->polled), POLL_MS);
         pthread_mutex_lock(&s->lock);

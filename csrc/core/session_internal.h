@@ -164,6 +164,7 @@ int cprof_session_begin_exact(struct cprof_session *s, struct cprof_error *err);
 int cprof_session_start_exact(struct cprof_session *s, struct cprof_error *err);
 /* The drain thread, after it has drained: CPUs into exact mode and out of it. */
 void cprof_session_adjust_exact(struct cprof_session *s);
+void cprof_session_hurry(void);
 void cprof_session_end_exact(struct cprof_session *s);
 /* s->chain is that of this sample: make it longer, if it ends with the copied bytes. 0 or
  * CPROF_SESSION_WAITS. */
