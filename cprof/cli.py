@@ -285,9 +285,9 @@ def _add_output_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="an object with totals (by sample type), quality (see Profile.quality), rows (of "
-        "function, module, self, total, in order of self), sample_type, unit, duration, event, "
-        "command, labels",
+        help="an object with totals (by sample type), quality (see Profile.quality, and modules), "
+        "rows (of function, module, self, total, in order of self), sample_type, unit, duration, "
+        "event, command, labels",
     )
     parser.add_argument("-n", type=_rows, metavar="ROWS", help="rows to show (0: all)")
     parser.add_argument("--sample-type", metavar="NAME", help="for example cpu or samples")

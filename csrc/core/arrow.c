@@ -172,23 +172,24 @@ static int add_time(struct table *table)
 
 static int add_how(struct table *table)
 {
+    enum { N_HOW = 32 }; /* values of enum cprof_how: codes fit into a byte */
     const struct cprof_profile *p = table->p;
-    struct column *column = add_column(table, "how", "i");
+    struct column *column = add_column(table, "how", "c");
     struct dictionary *dictionary = &column->dictionary;
-    int32_t codes[UINT8_MAX + 1] = {0}; /* code + 1 */
-    int32_t *made = malloc((p->n + 1) * sizeof(*made));
+    int8_t codes[N_HOW] = {0}; /* code + 1 */
+    int8_t *made = malloc(p->n + 1);
     int r = made ? cprof_vec_push(&dictionary->offsets, 0) : -ENOMEM;
 
     column->data = column->made = made;
     dictionary->is_used = true;
     for (size_t i = 0; i < p->n && r >= 0; i++) {
-        uint8_t how = cprof_profile_how(p, i);
+        uint8_t how = cprof_profile_how(p, i) % N_HOW;
         if (!codes[how]) {
             char text[CPROF_HOW_TEXT];
             r = append_text(dictionary, cprof_how_text(how, text));
-            codes[how] = (int32_t)dictionary->offsets.n - 1;
+            codes[how] = (int8_t)(dictionary->offsets.n - 1);
         }
-        made[i] = codes[how] - 1;
+        made[i] = (int8_t)(codes[how] - 1);
     }
     return r;
 }

@@ -198,7 +198,9 @@ int cprof_view_values(const struct cprof_profile *p, size_t type, int64_t **ret)
     if (!values)
         return -ENOMEM;
     for (size_t i = 0; i < p->n; i++)
-        values[i] = cprof_profile_value(p, type, i);
+        values[i] = p->values[type] ? p->values[type][i] : 1;
+    for (size_t i = 0; i < p->odd_values[type].n; i++)
+        values[p->odd_values[type].data[i].row] = p->odd_values[type].data[i].value;
     *ret = values;
     return 0;
 }

@@ -43,15 +43,17 @@ static const char *cell(const struct ArrowArray *batch, const struct ArrowSchema
                         const char *name, int64_t row)
 {
     static char text[128];
-    const int32_t *codes = buffer_of(batch, schema, name, "i"), *offsets;
+    bool is_how = !strcmp(name, "how"); /* of few values: its codes are bytes */
+    const void *codes = buffer_of(batch, schema, name, is_how ? "c" : "i");
+    int32_t code = is_how ? ((const int8_t *)codes)[row] : ((const int32_t *)codes)[row];
     int64_t i = column_named(schema, name);
     const struct ArrowArray *dictionary = batch->children[i]->dictionary;
+    const int32_t *offsets = dictionary->buffers[1];
 
     CHECK_STR(schema->children[i]->dictionary->format, "u");
-    CHECK(codes[row] >= 0 && codes[row] < dictionary->length);
-    offsets = dictionary->buffers[1];
-    snprintf(text, sizeof(text), "%.*s", offsets[codes[row] + 1] - offsets[codes[row]],
-             (const char *)dictionary->buffers[2] + offsets[codes[row]]);
+    CHECK(code >= 0 && code < dictionary->length);
+    snprintf(text, sizeof(text), "%.*s", offsets[code + 1] - offsets[code],
+             (const char *)dictionary->buffers[2] + offsets[code]);
     return text;
 }
 
