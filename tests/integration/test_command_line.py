@@ -386,7 +386,8 @@ def test_report_for_programs(cli, recording):
     data = json.loads(cli("report", "--json", recording).stdout)
     assert data["totals"] == profile.totals
     assert data["rows"] == [dict(row) for row in profile.functions()]
-    assert data["quality"] == json.loads(json.dumps(dict(profile.quality)))
+    modules = [dict(row) for row in profile.quality_by_module()]
+    assert data["quality"] == {**profile.quality, "modules": modules}
     assert [r["self"] for r in data["rows"]] == sorted(
         (r["self"] for r in data["rows"]), reverse=True
     )
