@@ -38,7 +38,7 @@ $(BUILD)/libcprof_core.a: $(CORE)
 	ar rcs $@ $^
 $(BUILD)/%.o: %.c
 	@mkdir -p $(dir $@)
-	$(CC) $(CFLAGS) -MMD -c $< -o $@
+	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 $(BUILD)/test_%: tests/c/test_%.c tests/c/alloc.c tests/c/test.h $(BUILD)/libcprof_core.a
 	$(CC) $(CFLAGS) $(WRAP) $< tests/c/alloc.c $(BUILD)/libcprof_core.a $(LIBS) -o $@
 $(BUILD)/bench_%: bench/%.c $(BUILD)/libcprof_core.a

@@ -1,5 +1,5 @@
 // heavy.cc - gives `g++ -O2` about three seconds of work: templates, the standard
-// library's containers and algorithms, many times over.
+// library's containers and algorithms, many times over. -DDEPTH=N changes how many.
 #include <algorithm>
 #include <functional>
 #include <iostream>
@@ -8,6 +8,10 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
+
+#ifndef DEPTH
+#define DEPTH 25
+#endif
 
 template <int N> struct Work {
     std::map<int, std::vector<std::string>> lists;
@@ -30,5 +34,5 @@ template <> struct Work<0> {
 
 int main(int, char **argv)
 {
-    std::cout << Work<25>().run(argv[0]);
+    std::cout << Work<DEPTH>().run(argv[0]);
 }

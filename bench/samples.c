@@ -1,10 +1,12 @@
-/* samples.c - the kernel's side of a recording alone: samples FILE FREQ COMMAND [ARG ...]
+/* samples.c - the kernel's side of a recording alone:
  *
- * Opens the very events that `cprof record` opens for the command, and empties their
- * rings. FILE gets the records as the kernel wrote them, ring by ring, for unwind.c:
- * first the sample_type (8 bytes), then record after record. With FILE "-" they are
- * thrown away, so that the target is slowed by the kernel's own work and by nothing else.
- * Exits with the command's status. */
+ *   samples FILE FREQ STACK_BYTES COMMAND [ARG ...]
+ *
+ * Opens the very events that `cprof record` opens for the command (STACK_BYTES 0: with as
+ * many as it would take), and empties their rings. FILE gets the records as the kernel
+ * wrote them, ring by ring, for unwind.c: first the sample_type (8 bytes), then record
+ * after record. With FILE "-" they are thrown away, so that the target is slowed by the
+ * kernel's own work and by nothing else. Exits with the command's status. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 
 #include "session_internal.h"
 
-enum { POLL_MS = 100, POLLED_MAX = 1024, STACK_BYTES = 32768 };
+enum { POLL_MS = 100, POLLED_MAX = 1024 };
 
 static void fail(const char *what)
 {
@@ -60,23 +62,26 @@ int main(int argc, char **argv)
                                             .jitter = true,
                                             .follow = true,
                                             .kernel = -1,
-                                            .stack_bytes = STACK_BYTES};
+                                            .stack = "dump"};
     struct cprof_session *s = NULL;
     struct cprof_error err = {0};
     FILE *out = NULL;
     int status;
 
-    if (argc < 4)
-        fail("usage: samples FILE FREQ COMMAND [ARG ...]");
+    if (argc < 5)
+        fail("usage: samples FILE FREQ STACK_BYTES COMMAND [ARG ...]");
     if (strcmp(argv[1], "-") && !(out = fopen(argv[1], "we")))
         fail("cannot make the file");
     options.freq = atof(argv[2]);
-    options.argv = (const char *const *)argv + 3;
+    options.stack_bytes = (uint32_t)atoi(argv[3]);
+    if (!options.stack_bytes)
+        options.stack_bytes = CPROF_STACK_BYTES_AUTO;
+    options.argv = (const char *const *)argv + 4;
     if (cprof_session_create(&options, &s, &err) < 0)
         fail(err.message);
     if (out && fwrite(&s->sampler.attr.sample_type, 8, 1, out) != 1)
         fail("cannot write the file");
-    if (cprof_child_go(&s->child, argv[3], &err) < 0)
+    if (cprof_child_go(&s->child, argv[4], &err) < 0)
         fail(err.message);
     status = drain(s, out);
     s->child.pid = 0; /* reaped */

@@ -1,4 +1,4 @@
-/* unwind.c - one recording through every unwinder: unwind replay FILE
+/* unwind.c - one recording through every unwinder: unwind FILE
  *
  * FILE is what samples.c wrote. Each unwinder gets the same registers, stack bytes and
  * maps. Prints a line of words for each, in pairs of name and value:
@@ -7,11 +7,7 @@
  *   hot     ns a frame where one sample is unwound many times in a row
  *   equal, shorter, longer, different    chains beside libunwind's; 0, 1, 2, ...: those
  *           that are different, by the first frame that is
- *   whole, fallback, guessed   chains that reach the start; found by other means
- *
- * The other command, unwind tables DIRECTORY FILE ..., makes the tables of ELF files and
- * prints for each: rows, other (rows that only libunwind can follow), bad (entries left
- * out), ns, and cached: ns to read it back after it was kept in the directory. */
+ *   whole, fallback, guessed   chains that reach the start; found by other means */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +17,6 @@
 #include "record.h"
 #include "unwind.h"
 #include "unwind_build.h"
-#include "unwind_cache.h"
-#include "unwind_rows.h"
 
 enum { COLD_ROUNDS = 3, HOT_SAMPLES = 400, HOT_ROUNDS = 40, N_BUCKETS = 4 };
 
@@ -312,46 +306,15 @@ static void measure(struct replay *r, const struct cprof_unwind_ops *ops)
     fflush(stdout);
 }
 
-static void replay(const char *path)
+int main(int argc, char **argv)
 {
     static struct replay r; /* the chain in it is large */
     static const struct cprof_unwind_ops *const all[] = {
         &cprof_unwind_libunwind, &cprof_unwind_table, &cprof_unwind_fp};
 
-    load(&r, path);
+    need(argc == 2, "usage: unwind FILE");
+    load(&r, argv[1]);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         measure(&r, all[i]);
-}
-
-static void table(const char *directory, const char *path)
-{
-    struct cprof_unwind_rows *rows = NULL, *kept = NULL;
-    struct cprof_elf *elf = NULL;
-    uint64_t ns, cached, base;
-    size_t n;
-
-    need(cprof_elf_open(path, &elf, NULL) == 0, "cannot open a file");
-    ns = now_ns();
-    need(cprof_unwind_rows_build(elf, NULL, &rows, NULL) == 0, "a file without a table");
-    ns = now_ns() - ns;
-    need(cprof_unwind_cache_store(directory, elf, rows) == 0, "cannot keep a table");
-    cached = now_ns();
-    need(cprof_unwind_cache_load(directory, elf, &kept) == 0, "cannot read a table");
-    cached = now_ns() - cached;
-    cprof_unwind_rows_data(rows, &n, &base);
-    printf("table %s rows %zu other %zu bad %zu ns %lu cached %lu\n", path, n,
-           cprof_unwind_rows_n_other(rows), cprof_unwind_rows_n_bad(rows), ns, cached);
-    cprof_unwind_rows_destroy(rows);
-    cprof_unwind_rows_destroy(kept);
-    cprof_elf_unref(elf);
-}
-
-int main(int argc, char **argv)
-{
-    need(argc > 2, "usage: unwind replay FILE | unwind tables DIRECTORY FILE ...");
-    if (!strcmp(argv[1], "replay"))
-        replay(argv[2]);
-    for (int i = 3; i < argc && !strcmp(argv[1], "tables"); i++)
-        table(argv[2], argv[i]);
     return 0;
 }

@@ -1,6 +1,5 @@
 """The same recorded samples through each unwinder: time a frame, with a sample's bytes in the
-cache (as they are online) and cold, and chains beside libunwind's. Then what the tables of
-large files cost to make, and to read back from the disk cache."""
+cache (as they are online) and cold, and chains beside libunwind's."""
 
 import shutil
 import subprocess
@@ -12,8 +11,7 @@ from tempfile import TemporaryDirectory
 import harness
 
 REFERENCE = "libunwind"
-LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
-LARGE = ("libLLVM*.so.1", "libclang-cpp.so.*", "libc.so.6")
+STACK_BYTES = "32768"
 
 Words = dict[str, str]
 
@@ -65,9 +63,9 @@ def replay(folder: Path) -> None:
     rows = []
     for name, command in inputs(folder):
         samples = folder / "samples"
-        words = [str(record), str(samples), str(harness.FREQ), *command]
+        words = [str(record), str(samples), str(harness.FREQ), STACK_BYTES, *command]
         subprocess.run(words, stdout=subprocess.DEVNULL, check=True)
-        found = dict(lines(unwind, "replay", samples))
+        found = dict(lines(unwind, samples))
         rows += [row(name, unwinder, f, found[REFERENCE]) for unwinder, f in found.items()]
     harness.table(
         (
@@ -78,36 +76,10 @@ def replay(folder: Path) -> None:
     )
 
 
-def large_files() -> list[Path]:
-    """Files with many rows, as far as they are here."""
-    compiler = subprocess.run(
-        ["gcc", "-print-prog-name=cc1plus"], stdout=subprocess.PIPE, text=True, check=True
-    )
-    found = [Path(compiler.stdout.strip()), Path("/usr/bin/python3")]
-    found += [path for pattern in LARGE for path in sorted(LIBRARIES.glob(pattern))]
-    return [path for path in dict.fromkeys(p.resolve() for p in found) if path.exists()]
-
-
-def tables(folder: Path) -> None:
-    rows = []
-    for path, found in lines(harness.built("unwind"), "tables", folder / "cache", *large_files()):
-        n, ns = int(found["rows"]), float(found["ns"])
-        rows.append(
-            (
-                *(Path(path).name, f"{n:,d}", found["other"], found["bad"], f"{ns / 1e6:.1f}"),
-                *(f"{ns / n:.1f}", f"{float(found['cached']) / 1e6:.2f}", harness.mib(8 * n)),
-            )
-        )
-    head = ("file", "rows", "only libunwind", "left out", "ms", "ns/row", "from cache, ms", "size")
-    harness.table(head, rows)
-
-
 def main() -> None:
     with TemporaryDirectory(prefix="cprof-bench-") as name:
         print("CPU time; beside each the ratio to libunwind's (its cache on)")
         replay(Path(name))
-        print("tables")
-        tables(Path(name))
 
 
 if __name__ == "__main__":
