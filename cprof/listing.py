@@ -338,7 +338,8 @@ def _disassemble_file(
         rows = _merge(text, by_address, places)
         name = _core.demangle(symbol) or symbol
         place = f"{file}  {start:#x}..{start + size:#x}"
-        self_, total = sums.get((name, module), (0, 0))
+        self_ = sum(cost for cost, _ in by_address.values())  # with what is inlined in it
+        total = sums.get((name, module), (0, 0))[1]
         yield Listed(name, module, place, self_, total, rows)
 
 

@@ -39,7 +39,7 @@ int cprof_debuginfod_open(const uint8_t *build_id, size_t n, struct cprof_elf **
     if (!urls || !*urls) {
         r = cprof_error_set(err, -EINVAL, "symbol: no debuginfod server is named");
         cprof_error_refused(err, "DEBUGINFOD_URLS", "",
-                            "set it to the address of a server");
+                            "set DEBUGINFOD_URLS to the address of one");
         return r;
     }
     if (!open_library(&library)) {
