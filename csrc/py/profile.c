@@ -494,10 +494,11 @@ PyDoc_STRVAR(Profile_locations_doc,
 PyDoc_STRVAR(Profile_with_lines_doc,
              "with_lines($self, debuginfod, /)\n--\n\n"
              "The same rows with the source lines and inlined functions of all code.");
-PyDoc_STRVAR(Profile_places_doc,
-             "places($self, type, wanted, by_address, /)\n--\n\n"
-             "[(function number, mapping number or -1, address, line, self, total)] of the\n"
-             "functions that the byte mask `wanted` over functions_table keeps.");
+PyDoc_STRVAR(
+    Profile_places_doc,
+    "places($self, type, wanted, by_address, /)\n--\n\n"
+    "[(function number, mapping number or -1, address, line, self, total)] of the\n"
+    "functions that the byte mask `wanted` over functions_table keeps.");
 
 static PyMethodDef Profile_methods[] = {
     {"with_lines", cprof_py_profile_with_lines, METH_VARARGS, Profile_with_lines_doc},
