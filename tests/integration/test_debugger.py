@@ -203,6 +203,13 @@ def test_python_with_threads(gdb, started, tmp_path, tool):
     check(gdb, run(started, tmp_path, tool("python3"), "-c", PYTHON), threads=5, stops=20)
 
 
+def test_stack_pointers_kept_below_the_stack(gdb, started, tmp_path, tool):
+    """Hashing in assembly, where processors have AVX2 and no instructions for it, keeps the
+    caller's stack pointer below its own."""
+    program = "import hashlib\nwhile True: hashlib.sha256(bytes(100000)).digest()"
+    check(gdb, run(started, tmp_path, tool("python3"), "-c", program), threads=1)
+
+
 def test_xz_with_threads(gdb, started, tmp_path, tool):
     check(gdb, run(started, tmp_path, tool("xz"), "-T2", "-c", "/dev/urandom"), threads=2)
 
