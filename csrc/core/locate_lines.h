@@ -10,7 +10,7 @@
 
 /* Files whose debug information has at most so many bytes are read at once when a
  * recording ends: that is a matter of milliseconds. */
-enum { CPROF_LINES_AT_ONCE = 8 << 20 };
+enum { CPROF_LINES_AT_ONCE = 4 << 20 };
 
 struct cprof_liner_file { /* one file that code lies in, by what the stacks call it */
     uint32_t path, build_id;

@@ -91,6 +91,9 @@ struct cprof_query {
 struct cprof_inline_node { /* a function or inlined function that holds a query */
     const uint8_t *die;
     uint32_t parent; /* the function that it is inlined in; CPROF_NO_NODE: none */
+    bool is_read;    /* what follows is */
+    const char *name;
+    uint32_t start_line, call_file, call_line, call_column;
 };
 enum { CPROF_NO_NODE = 0xffffffffu };
 

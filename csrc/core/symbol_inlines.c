@@ -199,11 +199,33 @@ static const char *name_of(const struct cprof_lines *lines,
     return name && *name ? name : NULL;
 }
 
-static uint64_t number_of(Dwarf_Die *die, unsigned attribute)
+static uint32_t number_of(Dwarf_Die *die, unsigned attribute)
 {
     uint64_t value;
 
-    return cprof_die_number(die, attribute, &value) && value <= INT32_MAX ? value : 0;
+    return cprof_die_number(die, attribute, &value) && value <= INT32_MAX
+               ? (uint32_t)value
+               : 0;
+}
+
+/* What is known of a node; several queries may lie in it. */
+static const struct cprof_inline_node *
+read_node(struct cprof_lines *lines, const struct cprof_inside *inside, uint32_t number)
+{
+    struct cprof_inline_node *node = &lines->nodes.data[number];
+    Dwarf_Die die = entry_at(inside, node->die);
+
+    if (node->is_read)
+        return node;
+    node->name = name_of(lines, inside->dwarf, &die);
+    node->start_line = number_of(&die, DW_AT_decl_line);
+    if (node->parent != CPROF_NO_NODE) {
+        node->call_file = number_of(&die, DW_AT_call_file);
+        node->call_line = number_of(&die, DW_AT_call_line);
+        node->call_column = number_of(&die, DW_AT_call_column);
+    }
+    node->is_read = true;
+    return node;
 }
 
 int cprof_inlines_frames(struct cprof_lines *lines, const struct cprof_inside *inside,
@@ -214,28 +236,24 @@ int cprof_inlines_frames(struct cprof_lines *lines, const struct cprof_inside *i
 
     lines->frames.n = 0;
     cprof_arena_reset(&lines->text);
+    if (at == CPROF_NO_NODE && !query->has_row)
+        return 0;
     frame.file = query->has_row
                      ? cprof_rows_path(lines, &lines->program, comp_dir, query->file)
                      : "";
-    if (at == CPROF_NO_NODE)
-        return query->has_row && frame.file ? cprof_vec_push(&lines->frames, frame)
-                                            : (frame.file ? 0 : -ENOMEM);
-    for (size_t n = 0; at != CPROF_NO_NODE && n < CHAIN_MAX; n++) {
-        const struct cprof_inline_node *node = &lines->nodes.data[at];
-        Dwarf_Die die = entry_at(inside, node->die);
-        if (!frame.file)
+    for (size_t n = 0; n < CHAIN_MAX; n++) {
+        const struct cprof_inline_node *node =
+            at == CPROF_NO_NODE ? NULL : read_node(lines, inside, at);
+        frame.name = node ? node->name : NULL;
+        frame.start_line = node ? node->start_line : 0;
+        if (!frame.file || cprof_vec_push(&lines->frames, frame) < 0)
             return -ENOMEM;
-        frame.name = name_of(lines, inside->dwarf, &die);
-        frame.start_line = (int64_t)number_of(&die, DW_AT_decl_line);
-        if (cprof_vec_push(&lines->frames, frame) < 0)
-            return -ENOMEM;
-        at = node->parent;
-        if (at == CPROF_NO_NODE)
+        if (!node || node->parent == CPROF_NO_NODE)
             break;
-        frame.line = (int64_t)number_of(&die, DW_AT_call_line);
-        frame.column = (uint32_t)number_of(&die, DW_AT_call_column);
-        frame.file = cprof_rows_path(lines, inside->called, comp_dir,
-                                     number_of(&die, DW_AT_call_file));
+        at = node->parent;
+        frame.line = node->call_line;
+        frame.column = node->call_column;
+        frame.file = cprof_rows_path(lines, inside->called, comp_dir, node->call_file);
     }
     return 0;
 }
