@@ -21,7 +21,7 @@ LAYERS = [
         *["event", "counter", "ring", "backlog", "record", "live", "probe"],
         *["proc", "child", "maps", "elf", "dso", "outfile"],
     ],
-    ["unwind", "symbol", "demangle"],
+    ["unwind", "splice", "symbol", "demangle"],
     ["stack", "profile", "view", "process", "locate"],
     ["pprof", "folded", "arrow"],
     ["session", "dump"],

@@ -110,6 +110,23 @@ int cprof_session_unwind(struct cprof_session *s, const struct cprof_process *pr
     return 0;
 }
 
+/* The copied bytes ended: join what the kernel found by frame pointers. Where that ends
+ * nobody knows, so that the stack counts as truncated all the same. */
+static void splice(struct cprof_session *s, const struct cprof_sample *sample)
+{
+    uint64_t begin = 0, end;
+
+    while (begin < sample->n_chain && sample->chain[begin] != PERF_CONTEXT_USER)
+        begin++;
+    if (begin == sample->n_chain)
+        return;
+    for (end = ++begin; end < sample->n_chain && sample->chain[end] < PERF_CONTEXT_MAX;)
+        end++;
+    s->n_added = (uint32_t)cprof_splice(s->chain, sample->chain + begin, end - begin);
+    if (s->n_added)
+        s->chain->how |= CPROF_HOW_SPLICED;
+}
+
 static int unwind_user(struct cprof_session *s, struct cprof_process *process,
                        const struct cprof_record *record)
 {
@@ -148,6 +165,8 @@ static int unwind_user(struct cprof_session *s, struct cprof_process *process,
         verify(s, process, &in);
         r = cprof_session_continue(s, process, record, &in);
     }
+    if (r == 0 && s->has_frames && s->chain->end == CPROF_END_TRUNCATED)
+        splice(s, sample);
     return r;
 }
 

@@ -3,6 +3,7 @@
  *   session_open.c   attributes, file descriptors, rings
  *   session_double.c threads that were given events twice
  *   session_drain.c  rings -> records in time order -> rows
+ *   session_frames.c do the targets keep frame pointers?
  *   session_exact.c  which CPUs read on in the live process; what comes of it
  * Everything after `lock` is touched under it, by the drain thread or by who asks for a
  * snapshot; the rest is set before the thread starts and constant afterwards. */
@@ -25,6 +26,7 @@
 #include "record.h"
 #include "ring.h"
 #include "session.h"
+#include "splice.h"
 #include "unwind_build.h"
 
 enum { CPROF_KERNEL_FRAMES_MAX = 1024 };
@@ -81,7 +83,8 @@ struct cprof_session {
     bool jitter, is_attached, is_kernel_excluded, is_scaled, follow;
     uint32_t stack_bytes;
     enum cprof_stack_mode stack_mode;
-    double verify; /* share of the samples that is unwound twice */
+    bool has_frames; /* code keeps frame pointers, and the kernel follows them */
+    double verify;   /* share of the samples that is unwound twice */
     const struct cprof_event *event;
     const struct cprof_unwind_ops *unwind;
     struct cprof_cpus cpus;
@@ -157,6 +160,10 @@ int cprof_session_unwind(struct cprof_session *s, const struct cprof_process *pr
 /* A row of `n` lost samples of mean weight. */
 int cprof_session_add_lost(struct cprof_session *s, uint64_t time, uint64_t n);
 uint64_t cprof_session_mean_weight(const struct cprof_session *s);
+/* session_frames.c: for the program, or the largest files of a process. */
+bool cprof_session_has_frames(const struct cprof_session *s,
+                              const struct cprof_session_options *options);
+
 /* session_exact.c: which CPUs can; none where stacks cannot be read, which is an error
  * with stack_mode EXACT: -EPERM ... */
 int cprof_session_begin_exact(struct cprof_session *s, struct cprof_error *err);

@@ -160,9 +160,10 @@ static void fill_attrs(struct cprof_session *s)
         sample->sample_type |= PERF_SAMPLE_STACK_USER;
         sample->sample_stack_user = s->stack_bytes;
     }
-    if (!s->is_kernel_excluded) {
+    if (!s->is_kernel_excluded || s->has_frames) {
         sample->sample_type |= PERF_SAMPLE_CALLCHAIN;
-        sample->exclude_callchain_user = 1;
+        sample->exclude_callchain_kernel = s->is_kernel_excluded;
+        sample->exclude_callchain_user = !s->has_frames;
     }
 }
 
@@ -459,6 +460,7 @@ int cprof_session_open(struct cprof_session *s,
     n = cprof_event_candidates(options->event, candidates, 4, &is_user_only, err);
     if (n < 0)
         return n;
+    s->has_frames = s->unwind->needs_stack && cprof_session_has_frames(s, options);
     raise_file_limit(s);
     for (int i = 0; i < n; i++) {
         s->event = candidates[i];

@@ -516,6 +516,14 @@ static void test_options_that_are_refused(void)
     options = of_child(true_argv);
     options.stack_bytes = 65529;
     check_refused(&options, -EINVAL, "stack_bytes");
+    options = of_child(true_argv);
+    options.stack = "some";
+    check_refused(&options, -EINVAL, "stack");
+    options = of_child(true_argv);
+    options.verify = 1.5;
+    check_refused(&options, -EINVAL, "verify");
+    options.verify = 0.0 / 0.0;
+    check_refused(&options, -EINVAL, "verify");
     options = of_child(none);
     check_refused(&options, -EINVAL, "empty");
     options = of_child(empty);
@@ -631,6 +639,36 @@ static int create_and_finish(void *options)
     return r;
 }
 
+/* With stacks read on in the live process; the same as a process that runs. */
+static void test_exact_stacks(void)
+{
+    const char *const argv[] = {burner, "200", NULL};
+    struct cprof_session_options options = of_child(argv);
+    struct before before = look();
+    struct cprof_session *s = NULL;
+    struct cprof_profile *p = NULL;
+    pid_t pid;
+
+    options.stack = "exact";
+    CHECK_EQ(cprof_session_create(&options, &s, NULL), 0);
+    CHECK_EQ(cprof_session_start(s, NULL), 0);
+    CHECK_EQ(cprof_session_wait(s, 30000), 1);
+    CHECK_EQ(cprof_session_finish(s, &p, NULL), 0);
+    CHECK(weight_of(p, "burn_here") > cprof_profile_total(p, 1) * 8 / 10);
+    cprof_session_destroy(s);
+    cprof_profile_unref(p);
+    pid = fork_busy();
+    options = of_pids(&pid, 1);
+    options.stack = "exact";
+    CHECK_EQ(cprof_session_create(&options, &s, NULL), 0);
+    CHECK_EQ(cprof_session_start(s, NULL), 0);
+    wait_for_samples(s, 50);
+    end(pid); /* its events hang up: no reader may follow that */
+    CHECK_EQ(cprof_session_wait(s, 30000), 1);
+    cprof_session_destroy(s);
+    check_as_before(&before);
+}
+
 /* The first allocations, one by one; not those of naming and reading files, which have
  * sweeps of their own. */
 static void test_failing_allocations_leave_nothing_behind(void)
@@ -638,10 +676,11 @@ static void test_failing_allocations_leave_nothing_behind(void)
     struct cprof_session_options options = of_child(true_argv);
     struct before before = look();
 
-    for (long n = 1; n <= 100; n++) {
+    for (long n = 1; n <= 200; n++) {
         int r;
+        options.stack = n % 2 ? "exact" : "auto";
         test_n_allocated = 0;
-        test_fail_at = n;
+        test_fail_at = (n + 1) / 2;
         r = create_and_finish(&options);
         test_fail_at = 0;
         CHECK(r == 0 || r == -ENOMEM);
@@ -684,6 +723,7 @@ int main(void)
     RUN(test_a_command_that_does_not_exist);
     RUN(test_an_event_counted_one_by_one);
     RUN(test_stop_and_snapshots_from_many_threads);
+    RUN(test_exact_stacks);
     RUN(test_failing_allocations_leave_nothing_behind);
     unlink(burner);
     rmdir(dir);

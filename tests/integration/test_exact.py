@@ -14,7 +14,7 @@ import cprof
 
 pytestmark = pytest.mark.perf
 
-CONTINUED, REFUSED = 8, 16
+SPLICED, CONTINUED, REFUSED = 4, 8, 16
 FULL = 65528
 
 
@@ -156,6 +156,32 @@ def test_threads_and_the_kernels_frame_pointers_say_the_same(tmp_path):
         if "[truncated]" not in stack and stack.count("descend") != 300:
             wrong[stack] += n
     assert not wrong, wrong.most_common(2)
+
+
+def test_frame_pointers_take_over_where_the_dump_ends(tmp_path):
+    """100 frames of 1 KiB, which the kernel can follow, in a program that keeps them."""
+    text = THREADS.replace("descend(300)", "descend(100)").replace(
+        "__attribute__((noipa)) void bottom(void)\n{",
+        "__attribute__((noipa)) void work(void)\n{\n"
+        "    for (volatile int i = 0; i < 10000; i++)\n        ;\n}\n"
+        "__attribute__((noipa)) void bottom(void)\n{",
+    )
+    text = text.replace(
+        "        for (volatile int i = 0; i < 10000; i++)\n            ;\n", "work();"
+    )
+    source, program = tmp_path / "frames.c", tmp_path / "frames"
+    source.write_text(text)
+    command = ["gcc", "-O1", "-fno-omit-frame-pointer", "-pthread", source, "-o", program]
+    subprocess.run(command, check=True)
+    profile = cprof.record([str(program)], stack="dump", freq=199)
+    how, added = profile.columns["how"], profile.columns["n_added"]
+    spliced = [n for bits, n in zip(how, added, strict=True) if bits & SPLICED]
+    assert len(spliced) >= 0.95 * profile.samples
+    assert min(spliced) >= 20
+    found: Counter[int] = Counter()
+    for stack, n in stacks(profile.filter(under="run")).items():
+        found[stack.count("descend")] += n
+    assert set(found) == {100}, found
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")

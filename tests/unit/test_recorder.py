@@ -119,6 +119,8 @@ def test_targets_are_commands_or_pids():
         {"freq": 0}, {"freq": -1}, {"freq": float("nan")}, {"freq": 99, "period": 5},
         {"period": 0}, {"duration": 0}, {"duration": -1}, {"duration": float("nan")},
         {"unwind": "magic"}, {"stack_bytes": 65536}, {"stack_bytes": -8}, {"stack_bytes": 9},
+        {"stack_bytes": -1}, {"stack_bytes": "many"}, {"stack": "some"}, {"verify": -0.1},
+        {"verify": 1.1}, {"verify": float("nan")},
     ],
 )  # fmt: skip
 def test_options_that_cannot_work_are_refused_before_anything_starts(options):
