@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { ROWS_PER_PAGE = 16, SHIFT_MIN = 4, SHIFT_MAX = 31 };
+enum { ROWS_PER_PAGE = 8, SHIFT_MIN = 4, SHIFT_MAX = 31 };
 
 struct cprof_unwind_rows {
     struct cprof_row_memory of;
@@ -111,22 +111,21 @@ cprof_unwind_rows_find(const struct cprof_unwind_rows *rows, uint64_t vaddr)
     static const struct cprof_unwind_row gap = {
         .cfa = CPROF_CFA_SPECIAL << CPROF_CFA_SHIFT | CPROF_SPECIAL_GAP};
     uint64_t pc = vaddr - rows->base, page = pc >> rows->shift;
-    size_t low, high;
+    const struct cprof_unwind_row *above; /* the first row above pc, in the end */
+    size_t n;
 
     if (vaddr < rows->base || pc > UINT32_MAX)
         return &gap;
     if (page >= rows->n_pages)
         return &rows->of.data[rows->of.n - 1];
-    low = rows->pages[page];
-    high = rows->pages[page + 1];
-    while (low < high) { /* the first row above pc */
-        size_t middle = low + (high - low) / 2;
-        if (rows->of.data[middle].pc <= pc)
-            low = middle + 1;
-        else
-            high = middle;
+    above = &rows->of.data[rows->pages[page]];
+    n = rows->pages[page + 1] - rows->pages[page];
+    while (n) { /* without a branch on what a row says: half of them would go wrong */
+        size_t half = (n + 1) / 2;
+        above += (above[half - 1].pc <= pc) * half;
+        n -= half;
     }
-    return low ? &rows->of.data[low - 1] : &gap;
+    return above > rows->of.data ? above - 1 : &gap;
 }
 
 const struct cprof_unwind_row *

@@ -13,7 +13,7 @@ enum {
     N_CIES = 16,
     BYTES_PER_FDE = 40, /* about */
     ROWS_PER_FDE = 12,  /* seldom more */
-    INFLATED_MAX = 1 << 30,
+    INFLATED_MAX = 256 << 20,
     PROGRAMS_MAX = 1 << 30, /* bytes of programs, of all FDEs */
 };
 
