@@ -199,10 +199,12 @@ class Profile:
         `rate_reached` (samples per second of CPU time, None when unknown); `coverage`, CPU
         time by the samples over CPU time by the kernel's own count, None when unknown;
         `event`, `stack_bytes`, `switches`, `bad_records`, `waited` (samples that waited for
-        the tables of a file), `live_dropped` (stacks whose rest was not read in time).
+        the tables of a file), `live_dropped` (stacks whose rest was not read in time), `lines_refused`
+        (how often debug information made no sense, or far too much work).
 
         Of a whole recording only, 0 or None in a view of a part of it: `switches`,
-        `bad_records`, `coverage`, `verified`, `agreed`, `waited`, `live_dropped`.
+        `bad_records`, `coverage`, `verified`, `agreed`, `waited`, `live_dropped`,
+        `lines_refused`.
         """
         return _quality(self._core, self._run, self._counts())
 
@@ -507,6 +509,7 @@ def _quality(
         "bad_records": run["n_records_bad"],
         "waited": run["n_waited"],
         "live_dropped": run["n_live_dropped"],
+        "lines_refused": run["n_lines_refused"],
         "stack_bytes": run["stack_bytes"],
         "event": run["event"],
     }

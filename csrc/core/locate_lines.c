@@ -317,7 +317,9 @@ static int copy_with_lines(struct cprof_liner *liner, const struct cprof_profile
     if (r == 0) {
         stacks->is_without_lines = false;
         r = cprof_profile_copy(p, stacks, ret);
-        if (r < 0)
+        if (r == 0)
+            (*ret)->run.n_lines_refused += liner->n_refused;
+        else
             cprof_error_set(err, r, "locate: out of memory");
     }
     cprof_stacks_unref(stacks);

@@ -25,6 +25,7 @@ static const struct fact {
     {"n_agreed", COUNT, offsetof(struct cprof_run, n_agreed)},
     {"n_waited", COUNT, offsetof(struct cprof_run, n_waited)},
     {"n_live_dropped", COUNT, offsetof(struct cprof_run, n_live_dropped)},
+    {"n_lines_refused", COUNT, offsetof(struct cprof_run, n_lines_refused)},
     {"stack_bytes", COUNT32, offsetof(struct cprof_run, stack_bytes)},
     {"is_kernel_excluded", FLAG, offsetof(struct cprof_run, is_kernel_excluded)},
 };

@@ -42,6 +42,7 @@ struct cprof_run {
     uint64_t n_agreed;             /* of those: with the same stack */
     uint64_t n_waited;             /* samples that waited for the rows of a file */
     uint64_t n_live_dropped;       /* deep stacks whose rest was not read in time */
+    uint64_t n_lines_refused;      /* debug information that could not be made sense of */
     uint32_t stack_bytes;          /* bytes of stack copied a sample, 0 = none */
     bool is_kernel_excluded; /* kernel samples and frames were not allowed or asked */
     bool has_times;          /* rows carry times (recorded, not imported) */

@@ -117,8 +117,10 @@ static int add_targets(struct cprof_session *s,
     return r;
 }
 
-static int make_tables(struct cprof_session *s)
+static int make_tables(struct cprof_session *s, int lines)
 {
+    int r;
+
     s->chain = malloc(sizeof(*s->chain));
     s->frames = malloc((CPROF_KERNEL_FRAMES_MAX + CPROF_UNWIND_MAX_FRAMES + 1) *
                        sizeof(*s->frames));
@@ -131,14 +133,12 @@ static int make_tables(struct cprof_session *s)
         return -ENOMEM;
     s->processes.unwind = s->unwind;
     s->processes.stacks = s->stacks;
-    return cprof_locator_init(&s->locator, s->stacks, &s->processes.dsos);
-}
-
-static void want_lines(struct cprof_session *s, int lines)
-{
-    s->locator.wants_lines = lines != 0;
-    s->locator.liner.most = lines < 0 ? CPROF_LINES_AT_ONCE : 0;
     s->stacks->is_without_lines = !lines;
+    s->wants_all_lines = lines > 0;
+    r = cprof_locator_init(&s->locator, s->stacks, &s->processes.dsos);
+    s->locator.wants_lines = lines != 0;
+    s->locator.liner.most = CPROF_LINES_AT_ONCE;
+    return r;
 }
 
 static void command_text(const struct cprof_session *s,
@@ -231,9 +231,7 @@ static int fill(struct cprof_session *s, const struct cprof_session_options *opt
         return cprof_error_set(err, -errno, "session: cannot make an eventfd: %s",
                                strerror(errno));
     getrlimit(RLIMIT_NOFILE, &s->files);
-    r = make_tables(s);
-    if (r == 0)
-        want_lines(s, options->lines);
+    r = make_tables(s, options->lines);
     if (r == 0)
         r = cprof_probe_cpus(&s->cpus);
     if (r < 0)
@@ -617,6 +615,30 @@ static void set_span(struct cprof_profile *p, uint64_t until)
     p->to = until > p->run.start_mono ? (double)(until - p->run.start_mono) / 1e9 : 0;
 }
 
+static int name_all(struct cprof_session *s)
+{
+    int r = cprof_locator_name_all(&s->locator);
+
+    s->profile->run.n_lines_refused = s->locator.liner.n_refused;
+    return r;
+}
+
+/* The lines of all code, where they were asked for: not under the lock, as it may take a
+ * while. *p is taken over. */
+static int add_all_lines(const struct cprof_session *s, struct cprof_profile *p,
+                         struct cprof_profile **ret, struct cprof_error *err)
+{
+    int r = 0;
+
+    if (s->wants_all_lines) {
+        r = cprof_profile_with_lines(p, false, ret, err);
+        cprof_profile_unref(p);
+    } else {
+        *ret = p;
+    }
+    return r;
+}
+
 /* Take in what is there and name it; *until is the time up to which all is in. */
 static int catch_up(struct cprof_session *s, uint64_t *until)
 {
@@ -629,7 +651,7 @@ static int catch_up(struct cprof_session *s, uint64_t *until)
         r = cprof_session_drain(s, *until, true);
         read_counts(s);
     }
-    return r < 0 ? r : cprof_locator_name_all(&s->locator);
+    return r < 0 ? r : name_all(s);
 }
 
 static int copy_locked(struct cprof_session *s, bool since_last,
@@ -675,22 +697,25 @@ static int not_recording(struct cprof_error *err)
 int cprof_session_snapshot(struct cprof_session *s, bool since_last,
                            struct cprof_profile **ret, struct cprof_error *err)
 {
+    struct cprof_profile *copy = NULL;
     bool is_recording;
     int r = 0;
 
     pthread_mutex_lock(&s->lock);
     is_recording = s->is_started && !s->is_finished;
     if (is_recording)
-        r = copy_locked(s, since_last, ret);
+        r = copy_locked(s, since_last, &copy);
     pthread_mutex_unlock(&s->lock);
     if (!is_recording)
         return not_recording(err);
-    return r < 0 ? cprof_error_set(err, r, "session: %s", strerror(-r)) : 0;
+    if (r < 0)
+        return cprof_error_set(err, r, "session: %s", strerror(-r));
+    return add_all_lines(s, copy, ret, err);
 }
 
 static int finish_locked(struct cprof_session *s, struct cprof_profile **ret)
 {
-    int r = cprof_locator_name_all(&s->locator);
+    int r = name_all(s);
 
     if (r == 0)
         r = scale_weights(s, s->profile);
@@ -705,6 +730,7 @@ static int finish_locked(struct cprof_session *s, struct cprof_profile **ret)
 int cprof_session_finish(struct cprof_session *s, struct cprof_profile **ret,
                          struct cprof_error *err)
 {
+    struct cprof_profile *whole = NULL;
     bool is_recording;
     int r = cprof_session_stop(s, err);
 
@@ -713,11 +739,13 @@ int cprof_session_finish(struct cprof_session *s, struct cprof_profile **ret,
     pthread_mutex_lock(&s->lock);
     is_recording = s->is_started && !s->is_finished;
     if (is_recording)
-        r = finish_locked(s, ret);
+        r = finish_locked(s, &whole);
     pthread_mutex_unlock(&s->lock);
     if (!is_recording)
         return not_recording(err);
-    return r < 0 ? cprof_error_set(err, r, "session: out of memory") : 0;
+    if (r < 0)
+        return cprof_error_set(err, r, "session: out of memory");
+    return add_all_lines(s, whole, ret, err);
 }
 
 void cprof_session_stats(struct cprof_session *s, struct cprof_session_stats *ret)

@@ -80,7 +80,7 @@ struct cprof_session_lost { /* a row of lost samples, and what the kernel noted 
 struct cprof_session {
     double freq;
     uint64_t period; /* nominal, of clock events and where asked by period */
-    bool jitter, is_attached, is_kernel_excluded, is_scaled, follow;
+    bool jitter, is_attached, is_kernel_excluded, is_scaled, follow, wants_all_lines;
     uint32_t stack_bytes;
     enum cprof_stack_mode stack_mode;
     bool has_frames; /* code keeps frame pointers, and the kernel follows them */
@@ -108,6 +108,7 @@ struct cprof_session {
     struct pollfd *polled;     /* the thread's */
 
     pthread_mutex_t lock;
+
     bool is_started, is_stopped, is_finished, child_ended;
     int child_status;
     struct cprof_stacks *stacks;

@@ -73,7 +73,7 @@ static void forget_counts(const struct cprof_profile *whole, struct cprof_profil
     view->run.cpu_time = view->run.n_switches = 0;
     view->run.n_records_bad = 0;
     view->run.n_verified = view->run.n_agreed = 0;
-    view->run.n_waited = view->run.n_live_dropped = 0;
+    view->run.n_waited = view->run.n_live_dropped = view->run.n_lines_refused = 0;
 }
 
 int cprof_view_window(const struct cprof_profile *p, uint64_t start, uint64_t end,

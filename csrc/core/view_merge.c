@@ -401,6 +401,7 @@ static void merge_counts(struct cprof_run *to, const struct cprof_run *run)
     to->n_agreed += run->n_agreed;
     to->n_waited += run->n_waited;
     to->n_live_dropped += run->n_live_dropped;
+    to->n_lines_refused += run->n_lines_refused;
     to->is_kernel_excluded |= run->is_kernel_excluded;
     if (run->rate_asked > to->rate_asked)
         to->rate_asked = run->rate_asked;
