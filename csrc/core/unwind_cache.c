@@ -182,7 +182,7 @@ static int read_header(int fd, const struct cprof_elf *elf, struct header *ret)
         return -EBADMSG;
     if (memcmp(ret->magic, magic, sizeof(magic)) || ret->version != VERSION ||
         ret->row_size != sizeof(struct cprof_unwind_row) || !ret->n ||
-        ret->n > CPROF_UNWIND_ROWS_MAX ||
+        ret->n > CPROF_UNWIND_CACHE_MAX / ret->row_size ||
         (uint64_t)st.st_size != sizeof(*ret) + ret->n * ret->row_size)
         return -EBADMSG;
     return digest_of(elf, &of) && of == ret->of ? 0 : -EBADMSG;
