@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "counter.h"
 #include "event.h"
+#include "live.h"
 #include "proc.h"
 
 static const char paranoid_path[] = "/proc/sys/kernel/perf_event_paranoid";
@@ -287,6 +288,25 @@ static void probe_target(pid_t pid, struct cprof_knob *knobs, size_t *n)
         "%s", r == 0 ? "readable" : strerror(-r));
 }
 
+/* Stacks longer than their copy are read on in the process. */
+static void probe_memory(pid_t pid, struct cprof_knob *knobs, size_t *n)
+{
+    bool may_all = cprof_probe_has_capability(CPROF_CAP_SYS_PTRACE);
+    long scope = 0;
+    int r = cprof_proc_number("/proc/sys/kernel/yama/ptrace_scope", &scope);
+    bool is_ok = pid > 0 ? cprof_live_check(pid) != -EPERM : may_all || scope <= 1;
+    struct cprof_knob *knob =
+        add(knobs, n, "kernel.yama.ptrace_scope", is_ok,
+            "stacks longer than their copy (they end as truncated)",
+            scope ? "sysctl kernel.yama.ptrace_scope=0, or CAP_SYS_PTRACE"
+                  : "run as the user of the process, or with CAP_SYS_PTRACE");
+
+    if (r < 0)
+        VALUE(knob, "not there");
+    else
+        VALUE(knob, "%ld", scope);
+}
+
 size_t cprof_probe_knobs(pid_t pid, struct cprof_knob knobs[CPROF_MAX_KNOBS])
 {
     size_t n = 0;
@@ -298,6 +318,7 @@ size_t cprof_probe_knobs(pid_t pid, struct cprof_knob knobs[CPROF_MAX_KNOBS])
     probe_events(knobs, &n);
     probe_kernel_names(knobs, &n);
     probe_tracefs(knobs, &n);
+    probe_memory(pid, knobs, &n);
     if (pid > 0)
         probe_target(pid, knobs, &n);
     return n;

@@ -27,7 +27,8 @@ static void test_every_knob_is_named_with_its_value(void)
                                         "hardware PMU",
                                         "event task-clock",
                                         "kernel.kptr_restrict",
-                                        "tracefs"};
+                                        "tracefs",
+                                        "kernel.yama.ptrace_scope"};
     struct cprof_knob knobs[CPROF_MAX_KNOBS];
     size_t n = cprof_probe_knobs(0, knobs);
     char value[32];
