@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "session_internal.h"
 
@@ -257,6 +258,17 @@ static int refuse(pid_t pid, int code, struct cprof_error *err)
     return code;
 }
 
+/* A child of ours is like us, once it has its own program; yama may still object. */
+static int check_child(void)
+{
+    long scope = 0;
+
+    cprof_proc_number("/proc/sys/kernel/yama/ptrace_scope", &scope);
+    if (scope > 2 || (scope == 2 && !cprof_probe_has_capability(CPROF_CAP_SYS_PTRACE)))
+        return -EPERM;
+    return cprof_live_check(getpid()); /* a seccomp filter is ours as well */
+}
+
 int cprof_session_begin_exact(struct cprof_session *s, struct cprof_error *err)
 {
     int r = 0;
@@ -264,7 +276,7 @@ int cprof_session_begin_exact(struct cprof_session *s, struct cprof_error *err)
     if (s->stack_mode == CPROF_STACK_DUMP || !s->unwind->needs_stack)
         return 0;
     for (size_t i = 0; r == 0 && i < s->targets.n; i++) {
-        r = cprof_live_check(s->targets.data[i].pid);
+        r = s->is_attached ? cprof_live_check(s->targets.data[i].pid) : check_child();
         if (r == -ESRCH)
             r = 0; /* it has ended: opening its events tells */
         if (r < 0 && s->stack_mode == CPROF_STACK_EXACT)
