@@ -163,6 +163,22 @@ def test_call_tree(workload, cc, flags, unwind):
     assert profile.quality["complete"] >= 0.999
 
 
+def test_call_tree_in_go(workload, tool):
+    """Its unwind information is in .debug_frame only; where it has frames, they have frame
+    pointers."""
+    program = workload.folder / "gopher"
+    command = [tool("go"), "build", "-o", str(program), str(workload.source("gopher.go"))]
+    subprocess.run(command, check=True, env={**os.environ, "GO111MODULE": "off"})
+    env = {**os.environ, "GODEBUG": "asyncpreemptoff=1"}
+    profile = cprof.record([str(program), "1.5"], freq=4000, env=env)
+    counts = Counter({c: n for c, n in chains(profile).items() if "main.middle" in c.split()})
+    assert counts.total() >= 0.9 * profile.samples
+    start = r"runtime\.goexit\S* runtime\.main main\.main main\.middle"
+    right = sum(n for c, n in counts.items() if re.fullmatch(rf"{start}( main\.leaf)?", c))
+    assert right >= 0.999 * counts.total(), counts.most_common(5)
+    assert ends_in(counts, "main.leaf") >= 0.5
+
+
 def test_frame_pointers_give_the_same_tree_where_there_are_some(workload):
     """The chain is wrong in a prologue, and ends where the C library has no frame pointers:
     that is what it is, and why it is not the default."""
