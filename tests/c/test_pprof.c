@@ -187,7 +187,7 @@ static void test_modules_have_the_names_that_the_recorder_gives(void)
 
     for (size_t i = 0; i < sizeof(MAPPINGS) / sizeof(MAPPINGS[0]); i++) {
         struct cprof_mapping *mapping;
-        struct cprof_profile *p, *back;
+        struct cprof_profile *p = NULL, *back;
         CHECK_EQ(profile_new(&p), 0);
         CHECK_EQ(profile_row(p, 1, 7, "main", 1), 0);
         mapping = &p->stacks->mappings.data[0];
@@ -252,7 +252,7 @@ static void test_labels_of_others_are_left_alone(void)
 {
     static const char *const TEXTS[] = {"guessed,", ",guessed",        "guessed,fallback",
                                         "guesse",   "guessed,guessed", "spliced guessed"};
-    struct cprof_profile *p, *back;
+    struct cprof_profile *p = NULL, *back;
     uint8_t how = 77;
 
     for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {
