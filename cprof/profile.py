@@ -199,8 +199,8 @@ class Profile:
         `rate_reached` (samples per second of CPU time, None when unknown); `coverage`, CPU
         time by the samples over CPU time by the kernel's own count, None when unknown;
         `event`, `stack_bytes`, `switches`, `bad_records`, `waited` (samples that waited for
-        the tables of a file), `live_dropped` (stacks whose rest was not read in time), `lines_refused`
-        (how often debug information made no sense, or far too much work).
+        the tables of a file), `live_dropped` (stacks whose rest was not read in time),
+        `lines_refused` (how often debug information made no sense, or far too much work).
 
         Of a whole recording only, 0 or None in a view of a part of it: `switches`,
         `bad_records`, `coverage`, `verified`, `agreed`, `waited`, `live_dropped`,

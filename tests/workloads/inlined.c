@@ -3,9 +3,9 @@
  *   inlined SECONDS    of CPU time
  *
  * Truth: main() calls outer(), the only other function with code of its own. A quarter of
- * the time is spent below line 20 in cheap(), which both() calls in line 30; three quarters
- * below line 25 in dear(), which both() calls in line 31; and all of it below line 36, where
- * outer() calls both(). All three are inlined there. */
+ * the time is spent below line 20 in cheap(), which both() calls in line 30; three
+ * quarters below line 25 in dear(), which both() calls in line 31; and all of it below
+ * line 36, where outer() calls both(). All three are inlined there. */
 #include <stdlib.h>
 
 #include "workload.h"
