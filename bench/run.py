@@ -9,7 +9,19 @@ from importlib import import_module
 
 import harness
 
-NAMES = ("peers", "unwind", "rows", "compile", "slowdown", "memory", "storms", "startup", "files")
+NAMES = (
+    "peers",
+    "unwind",
+    "rows",
+    "deep",
+    "compile",
+    "slowdown",
+    "memory",
+    "storms",
+    "startup",
+    "files",
+    "lines",
+)
 
 
 def main() -> None:
