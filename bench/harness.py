@@ -110,11 +110,16 @@ def programs() -> Iterator[Path]:
     """A folder with the compiled programs of this folder and of tests/workloads/storm.c."""
     with TemporaryDirectory(prefix="cprof-bench-") as name:
         folder = Path(name)
-        for source in (BENCH / "wrap.c", BENCH / "loop.c", *workloads("storm", "burner")):
-            flags = ("-std=gnu11", "-O2", "-pthread")
-            target = folder / source.stem
-            subprocess.run(["gcc", *flags, str(source), "-o", str(target)], check=True)
+        compiled(folder, BENCH / "wrap.c", BENCH / "loop.c", *workloads("storm", "burner"))
         yield folder
+
+
+def compiled(folder: Path, *sources: Path) -> None:
+    """Each source as a program in `folder`."""
+    for source in sources:
+        flags = ("-std=gnu11", "-O2", "-pthread")
+        target = folder / source.stem
+        subprocess.run(["gcc", *flags, str(source), "-o", str(target)], check=True)
 
 
 def built(name: str) -> Path:
