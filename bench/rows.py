@@ -76,7 +76,7 @@ def main() -> None:
         making = [sum(run[i][1] for i in clang) for run in runs]
         loading = [sum(run[i][2] for i in clang) for run in runs]
         rows.append(row("clang and LLVM", sum(runs[0][i][0] for i in clang), making, loading))
-    print(f"{REPEATS} processes, each making and loading all once; medians (least-most)")
+    print(f"{REPEATS} processes, each making and loading all once; CPU time, medians (least-most)")
     head = ("file", "rows", "memory", "made, ms", "ns a row", "loaded, ms")
     harness.table(head, rows)
 

@@ -2,9 +2,9 @@
  *
  *   rows dump FILE [DEBUG]     one line "rows N other N bad N", then one for each row,
  *                              as rows.h has it in words
- *   rows time DIR FILE...      for each file one line: rows, and the seconds that it took
- *                              to make them, and to load them from the cache in DIR (-1:
- *                              they could not be kept) */
+ *   rows time DIR FILE...      for each file one line: rows, and the CPU seconds that it
+ * took to make them, and to load them from the cache in DIR (-1: they could not be kept)
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,11 +58,11 @@ static int dump(const char *path, const char *debug_path)
     return 0;
 }
 
-static double now(void)
+static double cpu_time(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -70,7 +70,7 @@ static double now(void)
 static void time_file(const char *dir, const char *path)
 {
     struct cprof_elf *elf = must_open(path);
-    double making, loading, start = now();
+    double making, loading, start = cpu_time();
     struct cprof_unwind_rows *rows = NULL;
     struct cprof_error err;
     uint64_t base;
@@ -80,15 +80,15 @@ static void time_file(const char *dir, const char *path)
         fprintf(stderr, "%s: %s\n", path, err.message);
         exit(1);
     }
-    making = now() - start;
+    making = cpu_time() - start;
     cprof_unwind_cache_store(dir, elf, rows);
     cprof_unwind_rows_data(rows, &n, &base);
     cprof_unwind_rows_destroy(rows);
     cprof_elf_unref(elf);
 
     elf = must_open(path);
-    start = now();
-    loading = cprof_unwind_cache_load(dir, elf, &rows) == 0 ? now() - start : -1;
+    start = cpu_time();
+    loading = cprof_unwind_cache_load(dir, elf, &rows) == 0 ? cpu_time() - start : -1;
     if (loading >= 0)
         cprof_unwind_rows_destroy(rows);
     printf("%zu %.6f %.6f\n", n, making, loading);
