@@ -199,7 +199,10 @@ class Profile:
         `rate_reached` (samples per second of CPU time, None when unknown); `coverage`, CPU
         time by the samples over CPU time by the kernel's own count, None when unknown;
         `event`, `stack_bytes`, `switches`, `bad_records`, `waited` (samples that waited for
-        the tables of a file), `live_dropped` (stacks whose rest was not read in time),
+        the tables of a file), `exact` (how the threads were scheduled that read on in the
+        live process: "fifo" and "nice" come before the target, "default" may be late;
+        "refused" where its memory may not be read; "" where none was needed), `live_dropped` (stacks whose rest was not
+        read in time),
         `lines_refused` (how often debug information made no sense, or far too much work).
 
         Of a whole recording only, 0 or None in a view of a part of it: `switches`,
@@ -511,6 +514,7 @@ def _quality(
         "live_dropped": run["n_live_dropped"],
         "lines_refused": run["n_lines_refused"],
         "stack_bytes": run["stack_bytes"],
+        "exact": run["exact"],
         "event": run["event"],
     }
 

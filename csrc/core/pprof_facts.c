@@ -15,6 +15,7 @@ static const struct fact {
 } FACTS[] = {
     {"event", TEXT, offsetof(struct cprof_run, event)},
     {"unwinder", TEXT, offsetof(struct cprof_run, unwinder)},
+    {"exact", TEXT, offsetof(struct cprof_run, exact)},
     {"command", TEXT, offsetof(struct cprof_run, command)},
     {"host", TEXT, offsetof(struct cprof_run, host)},
     {"rate_asked", RATE, offsetof(struct cprof_run, rate_asked)},

@@ -50,8 +50,9 @@ struct cprof_run {
     uint32_t event;          /* string: what really sampled, "task-clock" */
     uint32_t period_type, period_unit; /* strings */
     uint32_t unwinder;                 /* string: "libunwind", "fp", "" */
-    uint32_t command;                  /* string: command line or "pid 123" */
-    uint32_t host;                     /* string */
+    uint32_t exact;   /* string: how the readers of exact mode ran, "refused", or "" */
+    uint32_t command; /* string: command line or "pid 123" */
+    uint32_t host;    /* string */
     uint32_t default_type; /* string: pprof's default_sample_type, "" = last */
     uint32_t doc_url;      /* string */
     uint32_t drop_frames, keep_frames; /* strings */

@@ -207,7 +207,7 @@ static int fill(struct cprof_session *s, const struct cprof_session_options *opt
     if (!s->unwind)
         return cprof_error_set(err, -EINVAL,
                                "session: no unwinder is called \"%.40s\"; known: auto "
-                               "libunwind fp",
+                               "table libunwind fp",
                                options->unwind);
     if (!options->argv == !options->pids)
         return cprof_error_set(err, -EINVAL, "session: give a command or processes");

@@ -300,8 +300,30 @@ int cprof_session_start_exact(struct cprof_session *s, struct cprof_error *err)
     return r;
 }
 
+/* In the profile: how the worst of the readers fared. */
+static void note_readers(struct cprof_session *s)
+{
+    static const char *const classes[] = {"default", "nice", "fifo"};
+    struct cprof_live_stats stats;
+    const char *text = NULL;
+    int worst = CPROF_LIVE_FIFO;
+
+    for (size_t i = 0; i < s->exact.n; i++) {
+        if (!s->exact.data[i].live)
+            continue;
+        cprof_live_stats(s->exact.data[i].live, &stats);
+        worst = (int)stats.scheduling < worst ? (int)stats.scheduling : worst;
+        if (!text || strcmp(text, "refused") != 0)
+            text = stats.n_refused ? "refused" : classes[worst];
+    }
+    if (text) /* out of memory: it is not said */
+        cprof_stacks_string(s->stacks, text, &s->profile->run.exact);
+}
+
 void cprof_session_end_exact(struct cprof_session *s)
 {
+    if (s->profile)
+        note_readers(s);
     for (size_t i = 0; i < s->exact.n; i++) {
         cprof_live_destroy(s->exact.data[i].live);
         s->exact.data[i].live = NULL;

@@ -380,6 +380,7 @@ static int merge_texts(struct merger *m, struct translation *t)
 
     if ((r = join_text(m, t, run->event, ",", &to->event)) < 0 ||
         (r = join_text(m, t, run->unwinder, ",", &to->unwinder)) < 0 ||
+        (r = join_text(m, t, run->exact, ",", &to->exact)) < 0 ||
         (r = join_text(m, t, run->command, "; ", &to->command)) < 0 ||
         (r = join_text(m, t, run->host, ",", &to->host)) < 0 ||
         (r = first_text(m, t, run->default_type, &to->default_type)) < 0 ||

@@ -124,6 +124,7 @@ static const struct {
     FIELD(period_type, TEXT),
     FIELD(period_unit, TEXT),
     FIELD(unwinder, TEXT),
+    FIELD(exact, TEXT),
     FIELD(command, TEXT),
     FIELD(host, TEXT),
     FIELD(default_type, TEXT),

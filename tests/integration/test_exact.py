@@ -56,6 +56,7 @@ def test_a_deep_recursion_is_complete(workload, levels, frame):
     profile = completed([workload("deep.c"), levels, frame, 2], freq=299)
     check_descents(profile, levels)
     assert profile.quality["complete"] >= 0.99
+    assert profile.quality["exact"] in ("fifo", "nice", "default")
 
 
 def test_a_dump_ends_where_it_ends(workload):
@@ -228,4 +229,5 @@ def test_a_command_that_gives_up_its_dumpability_is_recorded_all_the_same(tmp_pa
     assert profile.samples >= 400
     if os.geteuid():
         assert continued == 0
+        assert profile.quality["exact"] == "refused"
     assert continued + truncated >= 0.95 * profile.samples

@@ -178,7 +178,7 @@ def test_quality_has_the_documented_keys(prof):
     documented = (
         "samples lost throttled truncated complete unwound rate_asked rate_reached ends guessed "
         "unknown kernel kernel_excluded coverage stack_bytes switches event bad_records "
-        "no_mapping fallback spliced continued refused verified agreed waited live_dropped"
+        "no_mapping fallback spliced continued refused verified agreed waited live_dropped exact"
     )
     assert set(documented.split()) <= set(quality)
     assert quality["samples"] == 100
