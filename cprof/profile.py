@@ -201,9 +201,9 @@ class Profile:
         `event`, `stack_bytes`, `switches`, `bad_records`, `waited` (samples that waited for
         the tables of a file), `exact` (how the threads were scheduled that read on in the
         live process: "fifo" and "nice" come before the target, "default" may be late;
-        "refused" where its memory may not be read; "" where none was needed), `live_dropped` (stacks whose rest was not
-        read in time),
-        `lines_refused` (how often debug information made no sense, or far too much work).
+        "refused" where its memory may not be read; "" where none was needed), `live_dropped`
+        (stacks whose rest was not read in time), `lines_refused` (how often debug
+        information made no sense, or far too much work).
 
         Of a whole recording only, 0 or None in a view of a part of it: `switches`,
         `bad_records`, `coverage`, `verified`, `agreed`, `waited`, `live_dropped`,
