@@ -350,6 +350,36 @@ def test_all_lines_when_asked_and_windows_as_the_whole(recorded: Any) -> None:
         assert "dear" in {row.function for row in profile.functions()} or profile.samples < 20
 
 
+@pytest.mark.perf
+def test_the_command_shows_the_same(recorded: Any, cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "inlined.pb.gz"
+    recorded.write(path)
+    loaded = cprof.load(path)
+    listed = cli("list", path, "^both$")
+    assert (listed.returncode, listed.stdout) == (0, f"{loaded.list('^both$')}\n")
+    shown = cli("disasm", "--sample-type", "samples", path, "^outer$")
+    assert (shown.returncode, shown.stdout) == (0, f"{loaded.disassemble('^outer$', 'samples')}\n")
+    assert cli("list", path, "^nobody$").returncode == 2
+
+
+@pytest.mark.perf
+def test_clients_are_told_what_is_known(recorded: Any, tool: Any, tmp_path: Path) -> None:
+    """pprof looks names up again where a mapping's flags do not say that they are there."""
+    path = tmp_path / "inlined.pb.gz"
+    recorded.write(path)
+    text = subprocess.run(
+        [tool("go"), "tool", "pprof", "-raw", str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    mapping = next(line for line in text.splitlines() if line.startswith("1: 0x"))
+    assert mapping.endswith("[FN][FL][LN][IN]")
+    locations = re.split(r"^ +\d+: 0x\w+ ", text.partition("Locations")[2], flags=re.MULTILINE)
+    assert any(
+        re.findall(r"(\w+) \S+inlined\.c:(\d+)", frames)
+        == [("dear", "25"), ("both", "31"), ("outer", "36")]
+        for frames in locations
+    ), locations
+
+
 # A server of debug files
 
 
