@@ -151,6 +151,17 @@ def test_frame_pointer_of_all_ones(compiled, unwind):
     assert is_whole(profile)
 
 
+def test_stack_pointer_kept_below_the_stack(compiled, unwind):
+    """No sample has that word. The tables' unwinder finds the caller all the same, by a guess
+    that it counts; libunwind says that it does not."""
+    profile = record([compiled("edges.c"), "below", "0.7"], unwind)
+    stacks = check_grammar(profile, rf"main( framed( aligned)?|{CLOCK})|\[bad memory\] aligned")
+    assert ends_in(stacks, "aligned") >= 0.5
+    if unwind == "table":
+        assert profile.quality["complete"] >= 0.995
+        assert profile.quality["guessed"] >= 0.5 * profile.samples
+
+
 @pytest.mark.parametrize("first", ["ends", "leads"])
 def test_switched_stacks(compiled, first, unwind):
     """A coroutine's own stack is whole where its first frame says that it begins there.
@@ -179,7 +190,7 @@ def test_stacks_of_threads_begin_where_threads_do(workload, unwind):
     profile = record([workload("storm.c"), "threads", "20000", "20"], unwind)
     threads = Counter({c: n for c, n in chains(profile).items() if "main" not in c.split()})
     inside = Counter({c: n for c, n in threads.items() if "gust" in c.split()})
-    assert inside.total() >= 0.2 * profile.samples
+    assert inside.total() >= 20
     odd = [c for c in inside if not re.fullmatch(rf"({THREAD_START} )?thread_main gust{CLOCK}", c)]
     assert not odd
     cut = Counter({c: n for c, n in threads.items() if c.startswith("[")})
