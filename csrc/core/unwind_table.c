@@ -164,7 +164,7 @@ struct walk {
     bool passed_signal, is_guessed;
 };
 
-enum step { STEP_ON, STEP_END, STEP_ASK, STEP_OUTSIDE };
+enum step { STEP_ON, STEP_END, STEP_ASK, STEP_OUTSIDE, STEP_LOST };
 
 static bool read_word(const struct walk *w, uint64_t address, uint64_t *ret)
 {
@@ -320,12 +320,46 @@ static inline enum step step_call(struct walk *w, const struct rule *rule, uint6
     return ip ? STEP_ON : STEP_END;
 }
 
-/* The stack goes on where no bytes are. */
-static enum cprof_end outside(const struct walk *w)
+/* libunwind knows nothing of this file: its rows are from .debug_frame. */
+static bool is_known_here_only(const struct walk *w, uint64_t pc)
+{
+    const struct cprof_maps_entry *entry = cprof_maps_find(w->maps, pc);
+
+    return entry && entry->dso->rows && !entry->dso->has_unwind;
+}
+
+/* To the caller by the frame pointer, which such files keep. */
+static enum step step_by_pointer(struct walk *w, uint64_t *slot)
+{
+    uint64_t ip, bp;
+
+    if (w->bp < w->sp || !read_word(w, w->bp, &bp) || !read_word(w, w->bp + 8, &ip) ||
+        !cprof_maps_find(w->maps, ip - 1))
+        return STEP_LOST;
+    *slot = w->bp + 8;
+    w->ip = ip;
+    w->sp = w->bp + 16;
+    w->bp = bp;
+    w->is_guessed = true;
+    return STEP_ON;
+}
+
+/* Why the walk ended with this step; CPROF_N_ENDS where libunwind must be asked. */
+static enum cprof_end end_of(enum step step, const struct walk *w)
 {
     bool is_elsewhere = w->sp < w->low || w->sp - w->low > w->n;
 
-    return w->passed_signal && is_elsewhere ? CPROF_END_OTHER_STACK : CPROF_END_TRUNCATED;
+    switch (step) {
+    case STEP_END:
+        return CPROF_END_ROOT;
+    case STEP_LOST:
+        return CPROF_END_NO_INFO;
+    case STEP_OUTSIDE: /* the stack goes on where no bytes are */
+        return w->passed_signal && is_elsewhere ? CPROF_END_OTHER_STACK
+                                                : CPROF_END_TRUNCATED;
+    default:
+        return CPROF_N_ENDS;
+    }
 }
 
 static struct trail *follow_trail(struct cprof_unwind_space *space, const struct walk *w)
@@ -344,7 +378,8 @@ static enum cprof_end walk(struct cprof_unwind_space *space, struct walk *w,
                            struct cprof_unwind_chain *chain)
 {
     struct trail *trail = follow_trail(space, w);
-    uint64_t pc = w->ip, slot;
+    enum cprof_end end = CPROF_END_ROOT;
+    uint64_t pc = w->ip, slot = 0;
     size_t n = 1;
 
     for (;;) {
@@ -354,28 +389,21 @@ static enum cprof_end walk(struct cprof_unwind_space *space, struct walk *w,
 
         if (rule->pc != pc || rule->generation != space->generation)
             rule = find_rule(space, w->maps, pc, &chain->wants);
-        if (!rule)
-            return CPROF_N_ENDS;
+        if (!rule || rule->cfa == cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_ROOT))
+            break;
         is_signal = rule->cfa == cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_SIGNAL);
-        if (rule->cfa == cprof_cfa(CPROF_CFA_SPECIAL, CPROF_SPECIAL_ROOT)) {
-            chain->n = n;
-            return CPROF_END_ROOT;
-        }
-        if (is_signal) { /* entered at its first byte, not called */
+        if (is_signal) /* entered at its first byte, not called */
             chain->pc[n - 1] = w->ip;
-            step = step_signal(w);
-        } else {
-            step = step_call(w, rule, &slot);
-        }
+        step = is_signal ? step_signal(w) : step_call(w, rule, &slot);
+        if (step == STEP_ASK && is_known_here_only(w, pc))
+            step = step_by_pointer(w, &slot);
         if (step != STEP_ON) {
-            chain->n = n;
-            return step == STEP_END       ? CPROF_END_ROOT
-                   : step == STEP_OUTSIDE ? outside(w)
-                                          : CPROF_N_ENDS;
+            end = end_of(step, w);
+            break;
         }
         if (n == CPROF_UNWIND_MAX_FRAMES) {
-            chain->n = n;
-            return CPROF_END_DEPTH;
+            end = CPROF_END_DEPTH;
+            break;
         }
         if (!is_signal) {
             chain->slots[chain->n_slots++ % CPROF_UNWIND_SLOTS] = slot;
@@ -386,6 +414,8 @@ static enum cprof_end walk(struct cprof_unwind_space *space, struct walk *w,
         pc = is_signal ? w->ip : w->ip - 1;
         chain->pc[n++] = pc;
     }
+    chain->n = n;
+    return end;
 }
 
 /* The slots in order, the outermost last. */
