@@ -384,41 +384,86 @@ static int ignore(void *arg, size_t i, const struct cprof_lines_frame *frames, s
     return 0;
 }
 
-/* Each byte of the debug sections changed in turn; what is read must stay inside. */
-static void test_damaged_bytes(void)
+/* The bytes of `name` in `dir`; *n of them. Owned. */
+static uint8_t *read_bytes(const char *name, size_t *n)
 {
     char path[PATH_MAX];
-    struct cprof_elf *elf;
-    size_t total = 0, n;
-    long size;
     uint8_t *bytes;
     FILE *file;
 
-    snprintf(path, sizeof(path), "%s/plain", dir);
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
     file = fopen(path, "r");
     fseek(file, 0, SEEK_END);
-    size = ftell(file);
+    *n = (size_t)ftell(file);
     rewind(file);
-    bytes = malloc((size_t)size);
-    n = fread(bytes, 1, (size_t)size, file);
+    bytes = malloc(*n);
+    CHECK_EQ(fread(bytes, 1, *n, file), *n);
     fclose(file);
+    return bytes;
+}
+
+/* What is read must stay inside, whatever it says. */
+static void ask_all(const struct cprof_lines_from *from, size_t *total)
+{
+    struct cprof_lines *lines;
+
+    if (cprof_lines_open(from, &lines, NULL) < 0)
+        return;
+    cprof_lines_find(lines, plain.addresses.data, plain.addresses.n, ignore, total);
+    cprof_lines_close(lines);
+}
+
+/* Each byte of the debug sections changed in turn. */
+static void test_damaged_bytes(void)
+{
+    struct cprof_elf *elf;
+    size_t total = 0, n;
+    uint8_t *bytes = read_bytes("plain", &n);
+
     for (size_t i = 0x3000; i < n; i += 3) {
         uint8_t *copy = malloc(n);
-        struct cprof_lines *lines;
         memcpy(copy, bytes, n);
         copy[i] ^= (uint8_t)(1u << i % 8 | 0x80);
         if (cprof_elf_open_bytes(copy, n, "damaged", &elf, NULL) < 0)
             continue;
-        struct cprof_lines_from from = {.elf = elf, .root = "", .path = "damaged"};
-        if (cprof_lines_open(&from, &lines, NULL) == 0) {
-            cprof_lines_find(lines, plain.addresses.data, plain.addresses.n, ignore,
-                             &total);
-            cprof_lines_close(lines);
-        }
+        ask_all(&(struct cprof_lines_from){.elf = elf, .root = "", .path = "damaged"},
+                &total);
         cprof_elf_unref(elf);
     }
     CHECK(total > 0);
     free(bytes);
+}
+
+/* The same of a .dwo and a .dwp, which lie beside the program. */
+static void test_damaged_split_files(void)
+{
+    static const char *const made[] = {"hurt-program.dwo", "hurt.dwp"};
+    char path[PATH_MAX], of[PATH_MAX];
+    struct cprof_elf *elf;
+
+    CHECK(sh("gcc -gdwarf-4 -gsplit-dwarf %s -o hurt", BUILD));
+    if (!sh("dwp -e hurt -o hurt.dwp"))
+        return;
+    snprintf(path, sizeof(path), "%s/hurt", dir);
+    CHECK_EQ(cprof_elf_open(path, &elf, NULL), 0);
+    for (size_t k = 2; k-- > 0;) { /* the .dwp, while it is there, is what is asked */
+        size_t total = 0, n;
+        uint8_t *bytes = read_bytes(made[k], &n);
+        snprintf(of, sizeof(of), "%s/%s", dir, made[k]);
+        for (size_t i = 0; i < n; i += 5) {
+            FILE *file = fopen(of, "w");
+            bytes[i] ^= (uint8_t)(1u << i % 8 | 0x80);
+            fwrite(bytes, 1, n, file);
+            fclose(file);
+            bytes[i] ^= (uint8_t)(1u << i % 8 | 0x80);
+            ask_all(&(struct cprof_lines_from){.elf = elf, .root = "", .path = path},
+                    &total);
+        }
+        CHECK(total > 0);
+        free(bytes);
+        remove(of);
+    }
+    cprof_elf_unref(elf);
 }
 
 static double cpu_seconds(void)
@@ -549,6 +594,7 @@ int main(void)
     RUN(test_limits);
     RUN(test_addresses_of_no_code);
     RUN(test_damaged_bytes);
+    RUN(test_damaged_split_files);
     RUN(test_hostile_files_cost_little);
     RUN(test_out_of_memory);
     answers_deinit(&plain);
