@@ -24,7 +24,7 @@ enum {
     WARM_BYTES = 4 << 20,   /* of it are touched at once, and should do */
     ALIGNMENT = 64,
     FIRST_BYTES = 256 << 10, /* above the dump, where the stack's start is not known */
-    MOST_BYTES = 8 << 20,
+
     SP_INDEX = 7,  /* in the sampled registers: AX BX CX DX SI DI BP SP */
     TID_BITS = 19, /* of a limit: tid, "is a guess", address / 8 */
 };
@@ -82,12 +82,15 @@ static uint64_t limit_of(struct cprof_live_limits *limits, pid_t tid, bool *is_g
 
 void cprof_live_limit(struct cprof_live_limits *limits, pid_t tid, uint64_t limit)
 {
-    bool is_guess = false;
+    set_limit(limits, tid, limit, false);
+}
 
-    if (!limit)
-        limit_of(limits, tid, &is_guess);
-    if (!is_guess) /* those grow by themselves */
-        set_limit(limits, tid, limit, limit == 0);
+uint64_t cprof_live_known(struct cprof_live_limits *limits, pid_t tid)
+{
+    bool is_guess;
+    uint64_t limit = limit_of(limits, tid, &is_guess);
+
+    return is_guess ? 0 : limit;
 }
 
 /* ---- the queue ---- */
@@ -159,11 +162,16 @@ static uint64_t wanted_end(const struct cprof_live *live, pid_t tid, uint64_t sp
 {
     uint64_t limit = limit_of(live->options.limits, tid, is_guess);
 
-    if (limit <= sp || limit - sp > MOST_BYTES * 8ull) { /* another stack's, or none */
-        limit = end + FIRST_BYTES;
+    if (limit == CPROF_LIVE_NOTHING)
+        return end;
+    if (limit <= sp ||
+        limit - sp > 8ull * CPROF_LIVE_MOST) { /* another stack's, or none */
         *is_guess = true;
+        return end + FIRST_BYTES;
     }
-    return limit - sp > MOST_BYTES ? sp + MOST_BYTES : limit;
+    if (limit - sp > CPROF_LIVE_MOST)
+        return *is_guess ? sp + CPROF_LIVE_MOST : end;
+    return limit;
 }
 
 static void call_drain(struct cprof_live *live)
@@ -179,18 +187,23 @@ static void read_stack(struct cprof_live *live, const struct cprof_record *recor
 {
     bool is_guess;
     uint64_t end = wanted_end(live, record->tid, sp, sp + stack_n, &is_guess);
-    struct iovec from = {(void *)(uintptr_t)sp, end - sp}, to = {NULL, end - sp};
+    struct iovec from = {(void *)(uintptr_t)sp, 0}, to;
     struct entry *entry;
     ssize_t n;
 
     if (end <= sp + stack_n) /* all of it was copied */
         return;
     entry = reserve(live, end - sp);
+    if (!entry && is_guess) { /* the first guess may still do */
+        end = sp + stack_n + FIRST_BYTES < end ? sp + stack_n + FIRST_BYTES : end;
+        entry = reserve(live, end - sp);
+    }
     if (!entry) {
         atomic_fetch_add_explicit(&live->n_dropped, 1, memory_order_relaxed);
         return;
     }
-    to.iov_base = entry->stack.bytes;
+    from.iov_len = end - sp;
+    to = (struct iovec){entry->stack.bytes, end - sp};
     n = process_vm_readv(record->pid, &to, 1, &from, 1, 0);
     if (n < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS))
         atomic_fetch_add_explicit(&live->n_refused, 1, memory_order_relaxed);

@@ -24,8 +24,14 @@
 struct cprof_live_limits {
     _Atomic uint64_t threads[4096];
 };
-/* 0: not known after all. */
+enum {
+    CPROF_LIVE_MOST =
+        8 << 20,            /* bytes of a stack that are read; of larger ones nothing */
+    CPROF_LIVE_NOTHING = 8, /* a limit: this thread's are larger */
+};
 void cprof_live_limit(struct cprof_live_limits *limits, pid_t tid, uint64_t limit);
+/* What was told; 0: nothing, or nothing that holds still. */
+uint64_t cprof_live_known(struct cprof_live_limits *limits, pid_t tid);
 
 struct cprof_live;
 

@@ -61,7 +61,8 @@ static bool is_unchanged(const struct cprof_unwind_chain *chain,
 }
 
 /* Where this thread's stack starts, for the samples to come: as far up as this chain
- * needed its bytes. */
+ * needed its bytes. That it ended for another reason (code without tables) says the same,
+ * but not as surely. */
 static void learn(struct cprof_session *s, const struct cprof_record *record,
                   const struct cprof_unwind_input *in)
 {
@@ -69,8 +70,31 @@ static void learn(struct cprof_session *s, const struct cprof_record *record,
     uint64_t enough = chain->n_slots ? chain->slots[chain->n_slots - 1] + 8
                                      : in->regs[CPROF_REG_RSP] + in->stack_n;
 
-    if (chain->end != CPROF_END_TRUNCATED)
+    if (chain->end == CPROF_END_ROOT ||
+        (chain->end != CPROF_END_TRUNCATED && !cprof_live_known(&s->limits, record->tid)))
         cprof_live_limit(&s->limits, record->tid, enough);
+}
+
+/* What was read ended before the stack did: next time all that may be. A guess grows by
+ * itself. */
+static void learn_more(struct cprof_session *s, const struct cprof_record *record,
+                       uint64_t sp, size_t n)
+{
+    if (n >= CPROF_LIVE_MOST)
+        cprof_live_limit(&s->limits, record->tid, CPROF_LIVE_NOTHING);
+    else if (cprof_live_known(&s->limits, record->tid))
+        cprof_live_limit(&s->limits, record->tid, sp + CPROF_LIVE_MOST);
+}
+
+/* Nothing was read. Was that because of where the stack was said to start? */
+static void doubt_limit(struct cprof_session *s, const struct cprof_record *record,
+                        const struct cprof_unwind_input *in)
+{
+    uint64_t sp = in->regs[CPROF_REG_RSP], end = sp + in->stack_n;
+    uint64_t known = cprof_live_known(&s->limits, record->tid);
+
+    if (known > sp && known <= end)
+        learn_more(s, record, sp, 0);
 }
 
 /* The chain over the copy and what was read above it; 0, or CPROF_SESSION_WAITS. */
@@ -95,7 +119,7 @@ static int lengthen(struct cprof_session *s, const struct cprof_process *process
         return 0;
     }
     if (s->chain->end == CPROF_END_TRUNCATED && live->is_limited)
-        cprof_live_limit(&s->limits, record->tid, 0); /* the start is not where it was */
+        learn_more(s, record, live->sp, live->n);
     r = cprof_session_unwind(s, process, in);
     s->chain->how |= CPROF_HOW_REFUSED;
     return r;
@@ -124,7 +148,7 @@ int cprof_session_continue(struct cprof_session *s, const struct cprof_process *
         s->chain->how |= CPROF_HOW_REFUSED;
     } else if (exact->is_on && record->time > exact->on_since) {
         s->profile->run.n_live_dropped++;
-        cprof_live_limit(&s->limits, record->tid, 0); /* in case that is why */
+        doubt_limit(s, record, in);
     }
     return 0;
 }

@@ -185,18 +185,20 @@ static void test_it_is_read_up_to_where_it_is_known_to_start(void)
     check_stack(&s, cprof_live_find(s.live, &sample), 1 << 20, 2 << 20, true);
     sample = sample_at(&s, 1, (3 << 20) - DUMP); /* all of it is in the dump */
     CHECK(cprof_live_find(s.live, &sample) == NULL);
-    cprof_live_limit(&s.limits, 1, 0); /* not known after all */
-    sample = sample_at(&s, 1, 1 << 20);
-    check_stack(&s, cprof_live_find(s.live, &sample), 1 << 20, DUMP + ABOVE, true);
-    cprof_live_limit(&s.limits, 1, 0); /* which does not take a guess back */
-    sample = sample_at(&s, 1, 1 << 20);
-    check_stack(&s, cprof_live_find(s.live, &sample), 1 << 20, 4 * (DUMP + ABOVE), true);
-    cprof_live_limit(&s.limits, 1, start);
+    CHECK_EQ(cprof_live_known(&s.limits, 1), start);
+    CHECK_EQ(cprof_live_known(&s.limits, 2), 0);
     sample = sample_at(&s, 1, 4 << 20); /* another stack */
     check_stack(&s, cprof_live_find(s.live, &sample), 4 << 20, DUMP + ABOVE, true);
-    cprof_live_limit(&s.limits, 1, start + STACK);
-    sample = sample_at(&s, 1, 1 << 20); /* 8 MiB at most */
-    check_stack(&s, cprof_live_find(s.live, &sample), 1 << 20, 8 << 20, true);
+    CHECK_EQ(cprof_live_known(&s.limits, 1), 0);
+    cprof_live_limit(&s.limits, 1, start + (6 << 20));
+    sample = sample_at(&s, 1, 1 << 20);
+    check_stack(&s, cprof_live_find(s.live, &sample), 1 << 20, CPROF_LIVE_MOST, true);
+    cprof_live_limit(&s.limits, 1, start + (6 << 20) + 8); /* too large to be read */
+    sample = sample_at(&s, 1, 1 << 20);
+    CHECK(cprof_live_find(s.live, &sample) == NULL);
+    cprof_live_limit(&s.limits, 1, CPROF_LIVE_NOTHING);
+    sample = sample_at(&s, 1, 1 << 20);
+    CHECK(cprof_live_find(s.live, &sample) == NULL);
     scene_deinit(&s);
 }
 
