@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,11 @@ _C = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread")
 _CXX = ("-std=c++17", "-Wall", "-Wextra", "-Werror")
 _LIBRARIES = ("-ldl", "-lrt")
 _IDENTITY: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+def pytest_configure() -> None:
+    """Shells start what runs in the background deaf to Ctrl-C, and its children, too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

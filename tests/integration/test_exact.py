@@ -186,7 +186,7 @@ def test_frame_pointers_take_over_where_the_dump_ends(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
-def test_a_process_that_may_not_be_read_is_refused(workload, running):
+def test_a_process_that_may_not_be_read_is_refused(workload, running, nobody):
     """With CAP_PERFMON alone a process of another user may be sampled, its memory not."""
     target = running(workload("spin.c"))
     program = (
@@ -208,8 +208,8 @@ def test_a_process_that_may_not_be_read_is_refused(workload, running):
         "print(profile.samples > 50)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(target.pid)],
-        capture_output=True, text=True, check=False,
+        [nobody.python, "-c", program, str(target.pid)],
+        env=nobody.env, cwd=nobody.folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = done.stdout.splitlines()
     assert len(lines) == 2, done
