@@ -9,7 +9,7 @@
 
 enum {
     STACK_BYTES_MAX = 65528, /* the kernel's limit: a multiple of 8 below 64 KiB */
-    STACK_BYTES_LESS = 32 << 10,
+
     RING_MIN = 128 << 10, /* two of the largest records */
     RING_MAX = 8 << 20,
     RING_MOST = 64 << 20,   /* where the rate is not known */
@@ -79,17 +79,27 @@ static size_t locked_budget(const struct cprof_session *s)
     return (size_t)kb * 1024 + (size_t)memory.rlim_cur / s->cpus.numbers.n;
 }
 
-/* The largest copy, if a ring of that size takes a sixteenth of a second of them. */
+/* Samples a second; where every so many events are counted, those of a burst (page faults
+ * at a start). */
+static double rate_of(const struct cprof_session *s)
+{
+    return s->freq ? s->freq : fmax(BURST_RATE / (double)s->period, 1000);
+}
+
+/* The largest copy of which a ring of that size takes a sixteenth of a second; not less
+ * than half of it, or an eighth where the rate is not known. */
 static uint32_t stack_bytes(const struct cprof_session *s, uint32_t asked, size_t ring)
 {
-    double n = fmax((s->freq ? s->freq : 1000) / 16, 6);
+    double n = fmax(rate_of(s) / 16, 6);
+    uint32_t bytes = STACK_BYTES_MAX, least = s->freq ? 32 << 10 : 8 << 10;
 
     if (!s->unwind->needs_stack)
         return 0;
     if (asked != CPROF_STACK_BYTES_AUTO)
         return asked & ~7u;
-    return n * (STACK_BYTES_MAX + RECORD_OVERHEAD) <= (double)ring ? STACK_BYTES_MAX
-                                                                   : STACK_BYTES_LESS;
+    while (bytes > least && n * (bytes + RECORD_OVERHEAD) > (double)ring)
+        bytes = (bytes + 8) / 2 & ~7u; /* 32, 16, 8 KiB */
+    return bytes;
 }
 
 static size_t ring_bytes(const struct cprof_session *s,
@@ -98,14 +108,13 @@ static size_t ring_bytes(const struct cprof_session *s,
     size_t page = (size_t)sysconf(_SC_PAGESIZE), size = RING_MIN, most = RING_MAX;
     size_t budget = locked_budget(s); /* the ring's head page counts as well */
     size_t asked = options->ring_bytes;
-    double rate = s->freq, bytes;
+    double rate = rate_of(s), bytes;
     uint32_t stack = stack_bytes(s, options->stack_bytes, SIZE_MAX);
 
     if (s->stack_mode == CPROF_STACK_EXACT) /* two for each CPU */
         budget /= 2;
 
-    if (!rate) { /* every so many events, which come in bursts (page faults at a start) */
-        rate = fmax(BURST_RATE / (double)s->period, 1000);
+    if (!s->freq) {
         most = RINGS_MOST / s->cpus.numbers.n;
         most = most < RING_MAX ? RING_MAX : most > RING_MOST ? RING_MOST : most;
     }

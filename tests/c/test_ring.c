@@ -121,6 +121,52 @@ static void test_wrapped_records_arrive_joined(void)
     kernel_deinit(&k);
 }
 
+/* A second walk sees the same records, leaves them there, and skips what is given back.
+ */
+static void test_peeking_takes_nothing(void)
+{
+    static uint8_t scratch[CPROF_RECORD_MAX];
+    struct kernel k;
+    struct cprof_ring *ring;
+    const struct perf_event_header *record;
+    uint64_t at = 0;
+
+    kernel_init(&k, 1, 2400); /* used before; the records wrap */
+    ring = open_ring(&k);
+    for (uint64_t i = 0; i < 4; i++)
+        CHECK(put_record(&k, i, 800));
+    CHECK_EQ(cprof_ring_peek(ring, &at, scratch, &record), 0); /* not committed */
+    commit(&k);
+    CHECK_EQ(cprof_ring_waiting(ring), 4 * 800);
+    for (uint64_t i = 0; i < 4; i++) {
+        CHECK_EQ(cprof_ring_peek(ring, &at, scratch, &record), 800);
+        check_record(record, i, 800);
+        CHECK(cprof_ring_holds(ring, at - 800));
+    }
+    CHECK_EQ(cprof_ring_peek(ring, &at, scratch, &record), 0);
+    cprof_ring_refresh(ring);
+    for (uint64_t i = 0; i < 4; i++) {
+        CHECK_EQ(cprof_ring_next(ring, &record), 1);
+        check_record(record, i, 800);
+    }
+    CHECK(cprof_ring_holds(ring, at - 800)); /* borrowed, not yet given back */
+    CHECK(!cprof_ring_holds(ring, at - 1600));
+    CHECK_EQ(cprof_ring_next(ring, &record), 0);
+    CHECK(!cprof_ring_holds(ring, at - 800));
+    at -= 1600;
+    CHECK(put_record(&k, 9, 800));
+    commit(&k);
+    CHECK_EQ(cprof_ring_peek(ring, &at, scratch, &record), 800);
+    check_record(record, 9, 800);
+    k.data[k.head % k.size + 6] = 3; /* no size of a record */
+    k.head += 8;
+    commit(&k);
+    CHECK_EQ(cprof_ring_peek(ring, &at, scratch, &record), -EBADMSG);
+    CHECK_EQ(cprof_ring_peek(ring, &at, scratch, &record), 0);
+    cprof_ring_destroy(ring);
+    kernel_deinit(&k);
+}
+
 /* The largest record there can be, at every alignment to the end of the ring. */
 static void test_records_of_64_KiB_arrive_joined(void)
 {
@@ -321,6 +367,7 @@ static void test_survives_failing_allocations(void)
 int main(void)
 {
     RUN(test_wrapped_records_arrive_joined);
+    RUN(test_peeking_takes_nothing);
     RUN(test_records_of_64_KiB_arrive_joined);
     RUN(test_only_what_is_committed_and_seen_is_read);
     RUN(test_the_tail_is_given_back_record_by_record);
