@@ -74,6 +74,15 @@ def test_threads_shorter_than_the_period_are_not_passed_over_in_silence(workload
     assert float(done.stdout.splitlines()[-1]) < 0.9
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to have rings of any size")
+def test_a_burst_of_counted_events_is_not_lost():
+    """A start of Python is over a thousand page faults within some milliseconds."""
+    command = [sys.executable, "-c", "import argparse, json"]
+    profile = cprof.record(command, event="page-faults", period=1)
+    assert profile.samples >= 500
+    assert profile.quality["lost"] == 0
+
+
 def test_attach_in_a_storm(workload, running, clean_fds):
     """Threads come and go between the list of threads and the opening of their events."""
     program = workload("storm.c")
