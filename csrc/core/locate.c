@@ -108,6 +108,14 @@ static struct cprof_locator_cached *slot_of(const struct cprof_locator *l, uint6
     return &l->cache[cprof_hash_mix(pc ^ serial) & (l->n_cache - 1)];
 }
 
+void cprof_locate_ahead(const struct cprof_locator *l,
+                        const struct cprof_process *process, const uint64_t *pcs,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(slot_of(l, pcs[i], process->serial));
+}
+
 static void count_miss(struct cprof_locator *l)
 {
     struct cprof_locator_cached *cache, *old = l->cache;

@@ -64,6 +64,11 @@ int cprof_locate_mapping(struct cprof_locator *l, struct cprof_maps_entry *entry
 /* The location of a code address (already moved into its call). 0 or -ENOMEM. */
 int cprof_locate_user(struct cprof_locator *l, struct cprof_process *process, uint64_t pc,
                       uint32_t *ret);
+/* Fetch what the locations of these addresses will be looked up in, all at once: they are
+ * asked for one by one next. */
+void cprof_locate_ahead(const struct cprof_locator *l,
+                        const struct cprof_process *process, const uint64_t *pcs,
+                        size_t n);
 int cprof_locate_kernel(struct cprof_locator *l, uint64_t pc, uint32_t *ret);
 
 /* Give every location that has none its function, and its lines where they are wanted. 0

@@ -185,6 +185,8 @@ static int build_stack(struct cprof_session *s, const struct cprof_record *recor
     r = kernel_frames(s, record, n);
     if (r == 0)
         r = unwind_user(s, process, record);
+    if (r == 0)
+        cprof_locate_ahead(&s->locator, process, s->chain->pc, s->chain->n);
     for (size_t i = 0; r == 0 && i < s->chain->n; i++)
         r = cprof_locate_user(&s->locator, process, s->chain->pc[i], &s->frames[(*n)++]);
     if (r == 0 && !is_complete(s->chain->end))
