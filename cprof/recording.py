@@ -253,6 +253,6 @@ def _show(window: "Profile", args: argparse.Namespace) -> None:
     is_screen = bool(cli.terminal_width())
     n = 20 if args.n is None else args.n or sys.maxsize
     if is_screen:
-        n = min(n, max(os.get_terminal_size(sys.stdout.fileno()).lines - 5, 1))
+        n = min(n, max(os.get_terminal_size(sys.stdout.fileno()).lines - 6, 1))
     table = cli.table_text(window, n, args.sample_type)
     print(f"{_CLEAR}{table}" if is_screen else f"{table}\n", flush=True)
