@@ -40,7 +40,13 @@ enum { CPROF_STACK_REACH = 64 << 20 };
 
 /* User registers of a sample, numbered as DWARF does on x86-64 (System V ABI, figure
  * 3.36): rax rdx rcx rbx rsi rdi rbp rsp r8..r15 rip. */
-enum { CPROF_REG_RBP = 6, CPROF_REG_RSP = 7, CPROF_REG_RIP = 16, CPROF_N_REGS = 17 };
+enum {
+    CPROF_REG_RAX = 0,
+    CPROF_REG_RBP = 6,
+    CPROF_REG_RSP = 7,
+    CPROF_REG_RIP = 16,
+    CPROF_N_REGS = 17
+};
 
 struct cprof_unwind_input {
     uint64_t regs[CPROF_N_REGS];

@@ -159,7 +159,7 @@ struct walk {
     const struct cprof_maps *maps;
     const uint8_t *stack, *below;
     uint64_t low, n; /* bytes of stack from address `low` */
-    uint64_t sampled_rbp;
+    uint64_t sampled_rbp, rax;
     uint64_t ip, sp, bp;
     bool passed_signal, is_guessed;
 };
@@ -320,6 +320,23 @@ static inline enum step step_call(struct walk *w, const struct rule *rule, uint6
     return ip ? STEP_ON : STEP_END;
 }
 
+/* A thread at its very first instruction, which no table describes: right behind the
+ * system call of glibc's clone() or clone3(), which gave it zero. */
+static bool is_thread_start(const struct walk *w)
+{
+    static const uint8_t call[] = {0x0f, 0x05, 0x48, 0x85, 0xc0, 0x7c};
+    static const uint8_t leap[] = {0x74, 0x01, 0xc3}; /* over the parent's `ret` */
+    const struct cprof_maps_entry *entry = cprof_maps_find(w->maps, w->ip);
+    const uint8_t *code = NULL;
+    size_t n = 0;
+
+    if (w->rax == 0 && entry && entry->dso->elf && w->ip - 2 >= entry->start)
+        code = cprof_elf_at(entry->dso->elf, w->ip - 2 - entry->bias, &n);
+    return code && n >= sizeof(call) + 1 + sizeof(leap) &&
+           !memcmp(code, call, sizeof(call)) &&
+           !memcmp(code + sizeof(call) + 1, leap, sizeof(leap));
+}
+
 /* libunwind knows nothing of this file: its rows are from .debug_frame. */
 static bool is_known_here_only(const struct walk *w, uint64_t pc)
 {
@@ -395,6 +412,8 @@ static enum cprof_end walk(struct cprof_unwind_space *space, struct walk *w,
         if (is_signal) /* entered at its first byte, not called */
             chain->pc[n - 1] = w->ip;
         step = is_signal ? step_signal(w) : step_call(w, rule, &slot);
+        if (step == STEP_ASK && n == 1 && is_thread_start(w))
+            break;
         if (step == STEP_ASK && is_known_here_only(w, pc))
             step = step_by_pointer(w, &slot);
         if (step != STEP_ON) {
@@ -440,6 +459,7 @@ static void unwind(struct cprof_unwind_space *space, const struct cprof_maps *ma
                      .low = in->regs[CPROF_REG_RSP],
                      .n = in->stack_n,
                      .sampled_rbp = in->regs[CPROF_REG_RBP],
+                     .rax = in->regs[CPROF_REG_RAX],
                      .ip = in->regs[CPROF_REG_RIP],
                      .sp = in->regs[CPROF_REG_RSP],
                      .bp = in->regs[CPROF_REG_RBP]};
