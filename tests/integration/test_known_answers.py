@@ -100,10 +100,11 @@ def test_page_faults_one_by_one(workload):
 
 
 def test_what_is_lost_is_counted_one_by_one(workload):
-    """Faults come faster than 32 KiB each can be taken out of the ring: what does not fit is
+    """Faults come faster than 64 KiB each can be taken out of the ring: what does not fit is
     a frame of its own, and the total is the truth."""
     command = [str(workload("pages.c")), "20000"]
-    profile = cprof.record(command, event="page-faults", period=1)
+    options = {"stack_bytes": 65528, "unwind": "libunwind", "stack": "dump"}
+    profile = cprof.record(command, event="page-faults", period=1, **options)
     assert profile.lost > 1000
     assert profile.quality["lost"] == profile.lost
     assert totals(profile, ["[lost]"])["[lost]"] == profile.lost
@@ -420,7 +421,7 @@ def test_cpp_names_are_kept_mangled_and_readable(workload):
 def test_rust_names(workload, mangling):
     rustc = shutil.which("rustc")
     if not rustc:
-        pytest.skip("no rustc here")
+        unavailable("no rustc here")
     program = workload.folder / f"rusty-{mangling}"
     flags = ["-O", "-Zunstable-options", "-C", f"symbol-mangling-version={mangling}"]
     subprocess.run(

@@ -196,11 +196,9 @@ def test_rows_of_a_file_with_debug_frame_only(rows, tmp_path):
     assert cfi.by_rows(rows, path, debug)[1] == want
 
 
-def test_rows_of_a_rust_program(rows, tmp_path, workload):
-    if not shutil.which("rustc"):
-        pytest.skip("no rustc here")
+def test_rows_of_a_rust_program(rows, tmp_path, tool, workload):
     path = tmp_path / "rusty"
-    command = ["rustc", "-O", str(workload.source("rusty.rs")), "-o", str(path)]
+    command = [tool("rustc"), "-O", str(workload.source("rusty.rs")), "-o", str(path)]
     subprocess.run(command, check=True, capture_output=True)
     assert compare(rows, path, "rust").n > 1000
 
