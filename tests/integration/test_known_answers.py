@@ -100,11 +100,16 @@ def test_page_faults_one_by_one(workload):
 
 
 def test_what_is_lost_is_counted_one_by_one(workload):
-    """Faults come faster than 64 KiB each can be taken out of the ring: what does not fit is
-    a frame of its own, and the total is the truth."""
+    """Faults come faster than they can be taken out of a ring that has room for two: what
+    does not fit is a frame of its own, and the total is the truth."""
     command = [str(workload("pages.c")), "20000"]
-    options = {"stack_bytes": 65528, "unwind": "libunwind", "stack": "dump"}
-    profile = cprof.record(command, event="page-faults", period=1, **options)
+    session = cprof._core.Session(
+        argv=command, event="page-faults", period=1, stack_bytes=65528, ring_bytes=128 << 10
+    )
+    session.start()
+    while not session.wait(10.0):
+        pass
+    profile = cprof.Profile(session.finish())
     assert profile.lost > 1000
     assert profile.quality["lost"] == profile.lost
     assert totals(profile, ["[lost]"])["[lost]"] == profile.lost
