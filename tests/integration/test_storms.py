@@ -49,7 +49,7 @@ def test_storm_of_threads(workload, tmp_path, clean_fds):
     assert profile.totals["cpu"] >= 0.5 * used
     assert accounted(profile) == pytest.approx(profile.totals["cpu"] / used, abs=0.1)
     found = totals(profile, ["gust"])["gust"]
-    assert found >= 0.8 * (profile.totals["cpu"] - totals(profile, ["[lost]"])["[lost]"])
+    assert found >= 0.7 * (profile.totals["cpu"] - totals(profile, ["[lost]"])["[lost]"])
     assert profile.quality["complete"] >= 0.97
 
 
