@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,6 +12,8 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "thread.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -174,14 +174,6 @@ static uint64_t wanted_end(const struct cprof_live *live, pid_t tid, uint64_t sp
     return limit;
 }
 
-static void call_drain(struct cprof_live *live)
-{
-    uint64_t one = 1;
-    ssize_t n = write(live->options.drain_fd, &one, sizeof(one));
-
-    (void)n; /* refused where it is readable already, as wanted */
-}
-
 static void read_stack(struct cprof_live *live, const struct cprof_record *record,
                        uint64_t sp, uint64_t stack_n)
 {
@@ -217,7 +209,7 @@ static void read_stack(struct cprof_live *live, const struct cprof_record *recor
     entry->stack.is_limited = (uint64_t)n == end - sp;
     if (is_guess && entry->stack.is_limited) {
         set_limit(live->options.limits, record->tid, sp + 4 * (end - sp), true);
-        call_drain(live); /* where the start will be seen */
+        cprof_thread_wake(live->options.drain_fd); /* where the start will be seen */
     }
     publish(live, entry);
 }
@@ -256,7 +248,7 @@ static void look(struct cprof_live *live)
     queued = atomic_load_explicit(&live->head, memory_order_relaxed) -
              atomic_load_explicit(&live->tail, memory_order_relaxed);
     if (cprof_ring_waiting(ring) > cprof_ring_size(ring) / 4 || queued > WARM_BYTES / 2)
-        call_drain(live);
+        cprof_thread_wake(live->options.drain_fd);
 }
 
 /* The thread that was sampled must not run on while its stack is read. */
@@ -300,17 +292,10 @@ static void *live_thread(void *arg)
 
 static int start_thread(struct cprof_live *live)
 {
-    sigset_t all, before;
-    int r;
+    int r = cprof_thread_start("cprof-live", live_thread, live, &live->thread);
 
-    sigfillset(&all); /* signals are for the program that uses us */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&live->thread, NULL, live_thread, live);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     live->has_thread = r == 0;
-    if (live->has_thread)
-        pthread_setname_np(live->thread, "cprof-live");
-    return -r;
+    return r;
 }
 
 int cprof_live_create(const struct cprof_live_options *options, struct cprof_live **ret,
@@ -348,12 +333,12 @@ fail:
 
 void cprof_live_destroy(struct cprof_live *live)
 {
-    uint64_t one = 1;
-
     if (!live)
         return;
-    if (live->has_thread && write(live->stop_fd, &one, sizeof(one)) == sizeof(one))
+    if (live->has_thread) {
+        cprof_thread_wake(live->stop_fd);
         pthread_join(live->thread, NULL);
+    }
     if (live->stop_fd >= 0)
         close(live->stop_fd);
     if (live->queue)

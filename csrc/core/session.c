@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* pthread_setname_np */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "session_internal.h"
+#include "thread.h"
 #include "view.h"
 
 enum {
@@ -329,15 +329,6 @@ static void reap_child(struct cprof_session *s)
     }
 }
 
-/* An eventfd that is already readable refuses the write: it is as wanted then. */
-static void make_readable(int fd)
-{
-    uint64_t one = 1;
-    ssize_t n = write(fd, &one, sizeof(one));
-
-    (void)n;
-}
-
 /* A target's pidfd is readable: it has ended. When all have, tell who waits. */
 static void note_ended(struct cprof_session *s, struct cprof_session_target *target)
 {
@@ -351,7 +342,7 @@ static void note_ended(struct cprof_session *s, struct cprof_session_target *tar
     if (n_left)
         return;
     atomic_store(&s->is_done, true);
-    make_readable(s->done_fd);
+    cprof_thread_wake(s->done_fd);
 }
 
 static size_t fill_poll(struct cprof_session *s, struct pollfd *fds)
@@ -404,22 +395,15 @@ static void *drain_thread(void *arg)
 
 static int start_thread(struct cprof_session *s)
 {
-    sigset_t all, before;
     int r;
 
     free(s->polled); /* of a start that failed */
     s->polled = calloc(1 + s->targets.n + 2 * s->cpus.numbers.n, sizeof(*s->polled));
     if (!s->polled)
         return -ENOMEM;
-    sigfillset(&all); /* signals are for the program that uses us */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&s->thread, NULL, drain_thread, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r)
-        return -r;
-    pthread_setname_np(s->thread, "cprof-drain");
-    s->has_thread = true;
-    return 0;
+    r = cprof_thread_start("cprof-drain", drain_thread, s, &s->thread);
+    s->has_thread = r == 0;
+    return r;
 }
 
 /* ---- start and stop ---- */
@@ -566,7 +550,7 @@ static int stop_once(struct cprof_session *s)
     pthread_mutex_unlock(&s->lock);
     atomic_store(&s->stop_asked, true);
     if (s->has_thread) {
-        make_readable(s->wake_fd);
+        cprof_thread_wake(s->wake_fd);
         pthread_join(s->thread, NULL);
     }
     s->has_thread = false;
@@ -580,7 +564,7 @@ static int stop_once(struct cprof_session *s)
         r = settle_lost(s);
     reap_child(s);
     pthread_mutex_unlock(&s->lock);
-    make_readable(s->done_fd); /* who waits need not wait longer */
+    cprof_thread_wake(s->done_fd); /* who waits need not wait longer */
     return r;
 }
 

@@ -1,14 +1,11 @@
-#define _GNU_SOURCE /* pthread_setname_np */
 #include "unwind_build.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "symbol_internal.h"
+#include "thread.h"
 #include "unwind_cache.h"
 
 enum {
@@ -102,34 +99,22 @@ static void make(const struct cprof_unwind_builder *b, struct job *job)
 static void *run(void *arg)
 {
     struct cprof_unwind_builder *b = arg;
-    uint64_t one = 1;
-    ssize_t n;
 
     make(b, b->awaited);
     pthread_mutex_lock(&b->lock);
     b->awaited->is_done = true;
     pthread_mutex_unlock(&b->lock);
-    n = write(b->wake_fd, &one, sizeof(one));
-    (void)n; /* readable already */
+    cprof_thread_wake(b->wake_fd);
     return NULL;
 }
 
 static bool start(struct cprof_unwind_builder *b, struct job *job)
 {
-    sigset_t all, before;
-    int r;
-
     b->awaited = job;
-    sigfillset(&all); /* signals are for the program that uses us */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&b->thread, NULL, run, b);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r) {
-        b->awaited = NULL;
-        return false;
-    }
-    pthread_setname_np(b->thread, "cprof-tables");
-    return true;
+    if (cprof_thread_start("cprof-tables", run, b, &b->thread) == 0)
+        return true;
+    b->awaited = NULL;
+    return false;
 }
 
 static bool is_awaited_done(struct cprof_unwind_builder *b)
