@@ -88,6 +88,22 @@ struct cprof_query {
     bool has_row;
 };
 
+/* How many of the queries, sorted by address, ask for one below `address`. */
+static inline size_t cprof_queries_before(const struct cprof_query *queries, size_t n,
+                                          uint64_t address)
+{
+    size_t low = 0;
+
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+        if (queries[middle].address < address)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return low;
+}
+
 struct cprof_inline_node { /* a function or inlined function that holds a query */
     const uint8_t *die;
     uint32_t parent; /* the function that it is inlined in; CPROF_NO_NODE: none */

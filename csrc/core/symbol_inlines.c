@@ -19,20 +19,6 @@ struct pass {
     size_t n;
 };
 
-static size_t first_at_or_after(const struct pass *pass, uint64_t address)
-{
-    size_t low = 0, high = pass->n;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (pass->queries[middle].address < address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static Dwarf_Die entry_at(const struct cprof_inside *inside, const uint8_t *die)
 {
     Dwarf_Die entry = {.addr = (void *)die, .cu = inside->die.cu};
@@ -44,7 +30,7 @@ static Dwarf_Die entry_at(const struct cprof_inside *inside, const uint8_t *die)
  * there are any. */
 static int claim(struct pass *pass, uint64_t start, uint64_t end, uint32_t node)
 {
-    size_t i = first_at_or_after(pass, start);
+    size_t i = cprof_queries_before(pass->queries, pass->n, start);
     bool is_any = false;
 
     if (!start) /* the linker dropped this code */

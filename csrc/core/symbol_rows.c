@@ -198,20 +198,6 @@ struct machine {
     size_t n;
 };
 
-static size_t first_at_or_after(const struct machine *m, uint64_t address)
-{
-    size_t low = 0, high = m->n;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (m->queries[middle].address < address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* The row before reaches up to this one. */
 static void put_row(struct machine *m)
 {
@@ -220,7 +206,7 @@ static void put_row(struct machine *m)
     else if (!m->is_dropped && m->before.address < m->now.address &&
              m->queries[0].address < m->now.address &&
              m->queries[m->n - 1].address >= m->before.address) {
-        size_t i = first_at_or_after(m, m->before.address);
+        size_t i = cprof_queries_before(m->queries, m->n, m->before.address);
         for (; i < m->n && m->queries[i].address < m->now.address; i++) {
             struct cprof_query *query = &m->queries[i];
             if (query->has_row)
