@@ -5,37 +5,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "symbol_internal.h"
-
-static char dir[] = "/tmp/cprof-test-XXXXXX";
-
-/* Run a shell command in `dir`: true when it succeeds. */
-__attribute__((format(printf, 1, 2))) static bool sh(const char *format, ...)
-{
-    char command[8192];
-    int n = snprintf(command, sizeof(command), "cd %s && ", dir);
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(command + n, sizeof(command) - (size_t)n, format, args);
-    va_end(args);
-    return system(command) == 0;
-}
-
-static void write_file(const char *name, const char *text)
-{
-    char path[PATH_MAX];
-    FILE *file;
-
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    file = fopen(path, "w");
-    fputs(text, file);
-    fclose(file);
-}
 
 /* A table with what its look-ups need around it. */
 struct opened {
