@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _AROUND = 3  # lines of source shown before and after one that costs something
 _SOURCE_MAX = 64 << 20  # bytes of a file
+_NOWHERE = (0, 0, 0, "", "", "")
 _INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\t(.*)$", re.MULTILINE)
 
 
@@ -287,33 +288,38 @@ def disassemble(profile: "Profile", pattern: str, sample_type: str | None) -> Li
     objdump = shutil.which("objdump")
     if objdump is None:
         raise MissingPackage("disassemble: there is no objdump", "install binutils")
-    by_mapping: dict[int, dict[int, tuple[int, int]]] = {}
-    for _, mapping, address, _, self_, total in core.places(index, bytes(wanted), True):
-        by_mapping.setdefault(mapping, {})[address] = (self_, total)
-    if not by_mapping:
+    by_file: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
+    elsewhere: dict[tuple[str, str], None] = {}  # the kernel, the vdso, generated code
+    mappings, functions = core.mappings, core.functions_table
+    for number, mapping, address, _, self_, total in core.places(index, bytes(wanted), True):
+        start, _, offset, file, _, build_id = mappings[mapping] if mapping >= 0 else _NOWHERE
+        if file.startswith("/"):
+            by_address = by_file.setdefault((file, build_id), {})
+            by_address[address - start + offset] = (self_, total)
+        else:
+            elsewhere[functions[number][0], functions[number][4]] = None
+    if not by_file and not elsewhere:
         raise ValueError(
             f"no sample here is in the code of a function that matches {pattern!r}: a function "
             "that is inlined everywhere has none of its own"
         )
-    by_file: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
-    for mapping, costs in by_mapping.items():
-        start, _, offset, file, _, build_id = _mapping(core, mapping)
-        of_file = by_file.setdefault((file, build_id), {})
-        of_file.update((address - start + offset, cost) for address, cost in costs.items())
+    if not by_file:
+        name, module = next(iter(elsewhere))
+        raise CprofError(f"disassemble: the code of {name} ({module}) is not in a file")
     sums = _sums(core, index)
-    listed = [
-        function
-        for (file, build_id), offsets in by_file.items()
-        for function in _disassemble_file(objdump, file, build_id, offsets, sums)
-    ]
+    listed: list[Listed] = []
+    for (file, build_id), costs in by_file.items():
+        try:
+            listed += _disassemble_file(objdump, file, build_id, costs, sums)
+        except OSError as error:
+            if len(by_file) == 1:
+                raise
+            module, cost = os.path.basename(file), sum(self_ for self_, _ in costs.values())
+            listed.append(Listed("all that matches", module, file, cost, 0, [], str(error)))
+    for key in elsewhere:
+        listed.append(Listed(*key, "", *sums.get(key, (0, 0)), [], "its code is not in a file"))
     type_name, unit = core.sample_types[index]
     return Listing(listed, type_name, unit, core.totals()[index])
-
-
-def _mapping(core: _core.Profile, number: int) -> tuple[int, int, int, str, str, str]:
-    if number < 0 or not core.mappings[number][3].startswith("/"):
-        raise CprofError("disassemble: this code is not in a file")
-    return core.mappings[number]
 
 
 def _disassemble_file(

@@ -317,6 +317,16 @@ def test_disassemble_gives_each_instruction_its_cost(recorded: Any, tool: Any) -
 
 
 @pytest.mark.perf
+def test_disassembling_everything_says_what_is_not_in_a_file(recorded: Any, tool: Any) -> None:
+    tool("objdump")
+    listing = recorded.disassemble(".")
+    assert "outer" in {function.function for function in listing}
+    assert {f.note for f in listing if not f.rows} <= {"its code is not in a file"}
+    kernel = {f.function for f in recorded.functions() if f.module == "[kernel.kallsyms]"}
+    assert kernel <= {f.function for f in listing if not f.rows}
+
+
+@pytest.mark.perf
 def test_lines_of_a_profile_that_was_written_without(recorded: Any, tmp_path: Path) -> None:
     program = recorded.command.split()[0]
     bare = cprof.record([program, "0.2"], lines=False)
