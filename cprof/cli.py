@@ -1,6 +1,6 @@
 """The command `cprof`: arguments, exit codes, and one line for whatever goes wrong.
 
-What the verbs do is in the library; the verbs that record are in `cprof.recording`. What
+What the verbs do is in the library; the verbs that record are in `cprof.cli_record`. What
 cprof itself has to say goes to stderr, results go to stdout or to a file.
 """
 
@@ -241,7 +241,7 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def record(args: argparse.Namespace) -> int:
-    from cprof.recording import record as run
+    from cprof.cli_record import record as run
 
     return run(args)
 
@@ -253,7 +253,7 @@ def top(args: argparse.Namespace) -> int:
         return report(args)
     if not args.pids:
         raise errors.InvalidOption("top: nothing to show: give -p PID (live) or a file")
-    from cprof.recording import top as run
+    from cprof.cli_record import top as run
 
     return run(args)
 
