@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from cprof import cli, errors
+from cprof import cli, cli_read, errors
 from cprof.export.files import is_special
 from cprof.recorder import Recorder, Target, interrupted_child
 
@@ -248,11 +248,11 @@ def _show(window: "Profile", args: argparse.Namespace) -> None:
     if args.json:
         import json
 
-        print(json.dumps(cli.report_json(window, args.n, args.sample_type)), flush=True)
+        print(json.dumps(cli_read.report_json(window, args.n, args.sample_type)), flush=True)
         return
     is_screen = bool(cli.terminal_width())
     n = 20 if args.n is None else args.n or sys.maxsize
     if is_screen:
         n = min(n, max(os.get_terminal_size(sys.stdout.fileno()).lines - 6, 1))
-    table = cli.table_text(window, n, args.sample_type)
+    table = cli_read.table_text(window, n, args.sample_type)
     print(f"{_CLEAR}{table}" if is_screen else f"{table}\n", flush=True)

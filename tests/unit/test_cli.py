@@ -13,7 +13,7 @@ import pytest
 from pprofs import encode, profile
 
 import cprof
-from cprof import cli, errors
+from cprof import cli, cli_read, errors
 
 perf = pytest.mark.perf
 CPROF = [sys.executable, "-m", "cprof"]
@@ -224,7 +224,7 @@ def test_an_error_is_one_line_and_never_a_traceback(monkeypatch, file, capsys):
     def fail(args):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(cli, "report", fail)
+    monkeypatch.setattr(cli_read, "report", fail)
     monkeypatch.delenv("CPROF_DEBUG", raising=False)
     assert cli.main(["report", file]) == 1
     assert capsys.readouterr().err == "cprof: two lines\n"
