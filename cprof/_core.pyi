@@ -5,6 +5,7 @@ fails raises `CoreError(code, message, knob, value, remedy)`: `cprof.errors` tur
 the public exceptions. A number or name that does not exist is an IndexError or KeyError.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
@@ -65,6 +66,14 @@ class Profile:
         under: bytes | None = None,
     ) -> Profile:
         """Byte masks over threads, mappings, functions_table; see view.h."""
+    def select(self, rows: bytes, /) -> Profile:
+        """The rows whose byte in the mask is not 0."""
+    def group(
+        self, keys: Sequence[Column | memoryview | array[int]], /
+    ) -> tuple[list[Column], list[Column], Column]:
+        """Rows with equal keys, in order of their first row: the values of each key (uint32),
+        the sums of each sample type (int64) and how many rows, all by group. A key is a
+        buffer of uint32 ("I"), one number a row."""
     def with_comments(self, comments: Sequence[str], /) -> Profile:
         """The same rows with `comments` added after the ones there are (labels)."""
     def functions(self, type: int, /) -> list[tuple[str, str, int, int, str, int]]:
@@ -72,6 +81,14 @@ class Profile:
     def tree(self, type: int, /) -> list[tuple[int, str, str, int, int, int, str, int]]:
         """(parent, function, module, depth, self, total, filename, start_line); entry 0 is the
         root of all with parent -1; children after parents, siblings by total."""
+    def frame_tree(
+        self, by_line: bool, /
+    ) -> tuple[Column, Column, Column, list[tuple[int, int, int]]]:
+        """All stacks as one trie of frames, inlined functions being frames of their own:
+        parent (uint32 by node, 0xffffffff for outermost frames; a caller's number is below
+        its callees'), frame (uint32 by node), node (uint32 by row: the leaf's), and by frame
+        (function number or -1, line or 0, mapping number or -1). Frames are the same where
+        name and module (with `by_line`: and file and line) are."""
     def stack(self, row_stack: int, /) -> list[tuple[str, str]]:
         """(function, module) of one stack number, leaf first, inlined frames included."""
     def leaf_functions(self) -> Column:

@@ -1,3 +1,4 @@
+#include "cleanup.h"
 #include "view.h"
 
 static int add_row(const struct cprof_profile *from, size_t i, struct cprof_profile *to)
@@ -141,32 +142,36 @@ static bool is_kept(const struct cprof_profile *p, size_t row,
     return !is_under || is_under[stack];
 }
 
-int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *filter,
+int cprof_view_select(const struct cprof_profile *p, const uint8_t *mask,
                       struct cprof_profile **ret, struct cprof_error *err)
 {
-    uint8_t *is_under = NULL;
     struct cprof_profile *view;
 
-    if (filter->under) {
-        is_under = nodes_under(p->stacks, filter->under);
-        if (!is_under)
-            return no_memory(err);
-    }
-    if (cprof_profile_copy_frame(p, p->stacks, &view) < 0) {
-        free(is_under);
+    if (cprof_profile_copy_frame(p, p->stacks, &view) < 0)
         return no_memory(err);
-    }
     for (size_t i = 0; i < p->n; i++) {
-        if (!is_kept(p, i, filter, is_under) || add_row(p, i, view) >= 0)
+        if (!mask[i] || add_row(p, i, view) >= 0)
             continue;
-        free(is_under);
         cprof_profile_unref(view);
         return no_memory(err);
     }
-    free(is_under);
     forget_counts(p, view);
     *ret = view;
     return 0;
+}
+
+int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *filter,
+                      struct cprof_profile **ret, struct cprof_error *err)
+{
+    _cleanup_free_ uint8_t *mask = malloc(p->n + 1), *is_under = NULL;
+
+    if (filter->under)
+        is_under = nodes_under(p->stacks, filter->under);
+    if (!mask || (filter->under && !is_under))
+        return no_memory(err);
+    for (size_t i = 0; i < p->n; i++)
+        mask[i] = is_kept(p, i, filter, is_under);
+    return cprof_view_select(p, mask, ret, err);
 }
 
 int cprof_view_with_comments(const struct cprof_profile *p, const char *const *comments,

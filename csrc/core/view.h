@@ -22,6 +22,10 @@ struct cprof_filter {
 int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *filter,
                       struct cprof_profile **ret, struct cprof_error *err);
 
+/* The rows whose byte in `mask` is not 0. */
+int cprof_view_select(const struct cprof_profile *p, const uint8_t *mask,
+                      struct cprof_profile **ret, struct cprof_error *err);
+
 /* One profile with the rows of all, in the order given: tables are interned anew, so
  * equal functions, stacks and threads become one. Sample types must agree in name and
  * unit
@@ -70,6 +74,40 @@ struct cprof_place_sum {
 int cprof_view_places(const struct cprof_profile *p, size_t type, const uint8_t *wanted,
                       bool is_by_address, struct cprof_place_sum **ret, size_t *n);
 
+/* What of a frame counts for two to be the same. Each tells apart what is in brackets:
+ * FUNCTION (name, module), FILE_FUNCTION (and the file), FILE (the file; name and module
+ * where none is known), LINE (name, module, file, line), ADDRESS (and the address),
+ * MODULE (the module). */
+enum cprof_granularity {
+    CPROF_BY_FUNCTION,
+    CPROF_BY_FILE_FUNCTION,
+    CPROF_BY_FILE,
+    CPROF_BY_LINE,
+    CPROF_BY_ADDRESS,
+    CPROF_BY_MODULE
+};
+
+/* A frame as one of them sees it: 0 for what it does not tell apart. */
+struct cprof_frame {
+    uint32_t name, module, filename; /* strings of stacks */
+    uint32_t function, mapping;      /* one such; CPROF_NONE where there is none */
+    int64_t line;
+    uint64_t address;
+};
+
+/* All stacks as one trie of frames, by function or by line; inlined functions are frames
+ * of their own. A node comes after its caller; one of the outermost frames has the
+ * parent CPROF_NONE. */
+struct cprof_frame_tree {
+    CPROF_VEC(struct cprof_frame) frames;
+    CPROF_VEC(uint32_t) parent, frame; /* by node */
+    uint32_t *node;                    /* by row: its leaf */
+};
+/* 0, -ENOMEM, -EOVERFLOW. Release with deinit after success. */
+int cprof_view_frame_tree(const struct cprof_profile *p, bool is_by_line,
+                          struct cprof_frame_tree *ret);
+void cprof_frame_tree_deinit(struct cprof_frame_tree *tree);
+
 /* The call tree: one node for each path of functions (name, module) from the root.
  * nodes[0] is the root of all (name and module CPROF_NONE); children are stored after
  * their parent, siblings in order of total, largest first. *ret is owned: free(). */
@@ -77,10 +115,22 @@ struct cprof_tree_node {
     uint32_t parent; /* CPROF_NONE for the root */
     uint32_t name, module, function;
     uint32_t depth;
-    bool is_inlined;
     int64_t self, total;
 };
 int cprof_view_tree(const struct cprof_profile *p, size_t type,
                     struct cprof_tree_node **ret, size_t *n);
+
+/* Rows with equal keys, as groups in order of their first row. */
+struct cprof_grouping {
+    size_t n;                                /* groups */
+    uint32_t *first;                         /* by group: its first row */
+    uint32_t *rows;                          /* by group: how many rows it has */
+    int64_t *values[CPROF_MAX_SAMPLE_TYPES]; /* by group: the sums of each sample type */
+};
+/* `keys` are n_keys arrays of one number for each row. 0 or -ENOMEM; release with deinit
+ * after success. */
+int cprof_view_group(const struct cprof_profile *p, const uint32_t *const *keys,
+                     size_t n_keys, struct cprof_grouping *ret);
+void cprof_grouping_deinit(struct cprof_grouping *grouping);
 
 #endif

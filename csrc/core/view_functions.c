@@ -185,7 +185,7 @@ int cprof_view_functions(const struct cprof_profile *p, size_t type,
 
     if (type >= p->n_types)
         return -EINVAL;
-    r = view_groups_init(&groups, p->stacks);
+    r = view_groups_init(&groups, p->stacks, CPROF_BY_FUNCTION);
     if (r >= 0)
         r = view_sums_init(&sums, p, type);
     if (r >= 0)

@@ -1,4 +1,4 @@
-#include "view.h"
+#include "view_frames.h"
 
 /* One input's numbers in the result; CPROF_NONE where not translated yet. */
 struct translation {
@@ -271,14 +271,9 @@ static int merge_nodes(struct merger *m, struct translation *t)
     const struct cprof_profile *p = t->from;
     const struct cprof_node *nodes = p->stacks->nodes.data;
     size_t n = p->stacks->nodes.n;
-    uint8_t *is_used = calloc(n + 1, 1);
+    uint8_t *is_used = view_used_nodes(p);
     int r = is_used ? 0 : -ENOMEM;
 
-    for (size_t i = 0; i < p->n && r >= 0; i++)
-        is_used[p->stack[i]] = 1;
-    for (size_t i = n; i-- > 0 && r >= 0;)
-        if (is_used[i] && nodes[i].parent != CPROF_NONE)
-            is_used[nodes[i].parent] = 1;
     for (size_t i = 0; i < n && r >= 0; i++) {
         uint32_t parent = nodes[i].parent, location;
         if (!is_used[i])

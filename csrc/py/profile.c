@@ -250,84 +250,6 @@ static PyObject *Profile_quality_by_module(PyObject *op, PyObject *unused)
     return list;
 }
 
-/* O& converter: a time in ns that is not negative. */
-static int convert_time(PyObject *arg, void *ret)
-{
-    unsigned long long time = PyLong_AsUnsignedLongLong(arg);
-
-    if (time == (unsigned long long)-1 && PyErr_Occurred())
-        return 0;
-    *(uint64_t *)ret = time;
-    return 1;
-}
-
-PyDoc_STRVAR(Profile_window_doc,
-             "window($self, start, end, /)\n--\n\n"
-             "Rows with start <= time < end (CLOCK_MONOTONIC nanoseconds).");
-static PyObject *Profile_window(PyObject *op, PyObject *args)
-{
-    struct cprof_profile *view;
-    struct cprof_error err;
-    uint64_t start, end;
-    int r;
-
-    if (!PyArg_ParseTuple(args, "O&O&:window", convert_time, &start, convert_time, &end))
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    r = cprof_view_window(cprof_py_profile_of(op), start, end, &view, &err);
-    Py_END_ALLOW_THREADS
-    if (r < 0)
-        return cprof_py_raise(cprof_py_state_of(op), &err);
-    return cprof_py_profile(cprof_py_state_of(op), view);
-}
-
-/* A byte mask of `n` entries from bytes or None; -1 with an exception. */
-static int get_mask(PyObject *arg, const char *name, size_t n, const uint8_t **ret)
-{
-    char *bytes;
-    Py_ssize_t size;
-
-    if (arg == Py_None)
-        return 0;
-    if (PyBytes_AsStringAndSize(arg, &bytes, &size) < 0)
-        return -1;
-    if ((size_t)size != n) {
-        PyErr_Format(PyExc_ValueError, "the %s mask has %zd bytes for %zu entries", name,
-                     size, n);
-        return -1;
-    }
-    *ret = (const uint8_t *)bytes;
-    return 0;
-}
-
-PyDoc_STRVAR(Profile_filter_doc,
-             "filter($self, *, thread=None, module=None, under=None)\n--\n\n"
-             "The rows that every given byte mask keeps: over threads, mappings (the\n"
-             "leaf's) and functions_table (of any frame).");
-static PyObject *Profile_filter(PyObject *op, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"thread", "module", "under", NULL};
-    const struct cprof_profile *p = cprof_py_profile_of(op);
-    PyObject *thread = Py_None, *module = Py_None, *under = Py_None;
-    struct cprof_filter filter = {0};
-    struct cprof_profile *view;
-    struct cprof_error err;
-    int r;
-
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOO:filter", names, &thread,
-                                     &module, &under) ||
-        get_mask(thread, "thread", p->stacks->threads.n, &filter.thread) < 0 ||
-        get_mask(module, "module", p->stacks->mappings.n, &filter.module) < 0 ||
-        get_mask(under, "under", p->stacks->functions.n, &filter.under) < 0)
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    r = cprof_view_filter(p, &filter, &view, &err);
-    Py_END_ALLOW_THREADS
-    if (r < 0)
-        return cprof_py_raise(cprof_py_state_of(op), &err);
-    return cprof_py_profile(cprof_py_state_of(op), view);
-}
-
 /* The texts of a list of str, borrowed from it; NULL with an exception. */
 static const char **texts_of(PyObject *list, Py_ssize_t n)
 {
@@ -484,12 +406,32 @@ PyDoc_STRVAR(Profile_tree_doc,
              "tree($self, type, /)\n--\n\n"
              "[(parent, function, module, depth, self, total, filename, start_line)];\n"
              "entry 0 is the root of all, children come after their parents.");
+PyDoc_STRVAR(
+    Profile_frame_tree_doc,
+    "frame_tree($self, by_line, /)\n--\n\n"
+    "(parent by node, frame by node, node by row, [(function number or -1, line,\n"
+    "mapping number or -1)]): all stacks as a trie of frames, callers first.");
 PyDoc_STRVAR(Profile_stack_doc,
              "stack($self, row_stack, /)\n--\n\n"
              "[(function, module)] of one stack, leaf first, inlined frames included.");
 PyDoc_STRVAR(Profile_locations_doc,
              "locations($self, row_stack, /)\n--\n\n"
              "[(address, mapping number or -1)] of one stack, leaf first.");
+
+PyDoc_STRVAR(Profile_window_doc,
+             "window($self, start, end, /)\n--\n\n"
+             "Rows with start <= time < end (CLOCK_MONOTONIC nanoseconds).");
+PyDoc_STRVAR(Profile_filter_doc,
+             "filter($self, *, thread=None, module=None, under=None)\n--\n\n"
+             "The rows that every given byte mask keeps: over threads, mappings (the\n"
+             "leaf's) and functions_table (of any frame).");
+PyDoc_STRVAR(Profile_select_doc, "select($self, rows, /)\n--\n\n"
+                                 "The rows whose byte in the mask `rows` is not 0.");
+PyDoc_STRVAR(
+    Profile_group_doc,
+    "group($self, keys, /)\n--\n\n"
+    "(values of each key by group, sums of each sample type by group, rows by\n"
+    "group) of the rows with equal keys; keys are uint32 buffers, one number a row.");
 
 PyDoc_STRVAR(Profile_with_lines_doc,
              "with_lines($self, debuginfod, /)\n--\n\n"
@@ -509,12 +451,15 @@ static PyMethodDef Profile_methods[] = {
     {"quality", Profile_quality, METH_NOARGS, Profile_quality_doc},
     {"quality_by_module", Profile_quality_by_module, METH_NOARGS,
      Profile_quality_by_module_doc},
-    {"window", Profile_window, METH_VARARGS, Profile_window_doc},
-    {"filter", (PyCFunction)(void (*)(void))Profile_filter, METH_VARARGS | METH_KEYWORDS,
-     Profile_filter_doc},
+    {"window", cprof_py_profile_window, METH_VARARGS, Profile_window_doc},
+    {"filter", (PyCFunction)(void (*)(void))cprof_py_profile_filter,
+     METH_VARARGS | METH_KEYWORDS, Profile_filter_doc},
+    {"select", cprof_py_profile_select, METH_O, Profile_select_doc},
+    {"group", cprof_py_profile_group, METH_O, Profile_group_doc},
     {"with_comments", Profile_with_comments, METH_O, Profile_with_comments_doc},
     {"functions", cprof_py_profile_functions, METH_O, Profile_functions_doc},
     {"tree", cprof_py_profile_tree, METH_O, Profile_tree_doc},
+    {"frame_tree", cprof_py_profile_frame_tree, METH_VARARGS, Profile_frame_tree_doc},
     {"stack", cprof_py_profile_stack, METH_O, Profile_stack_doc},
     {"locations", cprof_py_profile_locations, METH_O, Profile_locations_doc},
     {"write_pprof", Profile_write_pprof, METH_O, Profile_write_pprof_doc},

@@ -361,6 +361,47 @@ PyObject *cprof_py_profile_tree(PyObject *op, PyObject *type_arg)
     return list;
 }
 
+static PyObject *make_frame_place(struct source *from, size_t i)
+{
+    const struct cprof_frame *frame = (const struct cprof_frame *)from->rows + i;
+
+    return Py_BuildValue(
+        "(LLL)", frame->function == CPROF_NONE ? -1LL : (long long)frame->function,
+        (long long)frame->line,
+        frame->mapping == CPROF_NONE ? -1LL : (long long)frame->mapping);
+}
+
+/* A column of uint32 that takes the data over. */
+static PyObject *numbers(PyObject *op, uint32_t **data, size_t n)
+{
+    PyObject *column = cprof_py_column(cprof_py_state_of(op), NULL, *data, n, "I", true);
+
+    *data = NULL;
+    return column;
+}
+
+PyObject *cprof_py_profile_frame_tree(PyObject *op, PyObject *args)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    struct cprof_frame_tree tree;
+    PyObject *ret;
+    int by_line, r;
+
+    if (!PyArg_ParseTuple(args, "p:frame_tree", &by_line))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_frame_tree(p, by_line, &tree);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(cprof_py_state_of(op), r, "view");
+    ret = Py_BuildValue("(NNNN)", numbers(op, &tree.parent.data, tree.parent.n),
+                        numbers(op, &tree.frame.data, tree.parent.n),
+                        numbers(op, &tree.node, p->n),
+                        make_list(p, tree.frames.data, tree.frames.n, make_frame_place));
+    cprof_frame_tree_deinit(&tree);
+    return ret;
+}
+
 /* The node that a stack number names: CPROF_NONE with IndexError when there is none. */
 static uint32_t node_number(const struct cprof_profile *p, PyObject *number)
 {

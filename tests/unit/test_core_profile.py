@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from array import array
 
 import pytest
 from pprofs import encode
@@ -359,3 +360,43 @@ def test_pprof_sees_what_was_written(core, tmp_path):
             flat = {line.split()[-1]: line.split()[0] for line in done.stdout.splitlines()[5:]}
             assert flat["[lost]"] == "500ns"
             assert flat["c"] == "300ns"
+
+
+def test_rows_with_equal_keys_are_summed(core):
+    keys, sums, rows = core.group([core.column("thread"), array("I", [1, 1, 1, 1])])
+    assert [list(memoryview(key)) for key in keys] == [[0, 1, 2, 3], [1] * 4]
+    assert [list(memoryview(values)) for values in sums] == [[4, 2, 1, 5], [400, 200, 100, 500]]
+    keys, sums, rows = core.group([array("I", [3, 9, 3, 3])])
+    assert list(memoryview(keys[0])) == [3, 9]
+    assert [list(memoryview(values)) for values in sums] == [[10, 2], [1000, 200]]
+    assert list(memoryview(rows)) == [3, 1]
+    with pytest.raises(TypeError, match="uint32"):
+        core.group([core.column("cpu")])
+    with pytest.raises(ValueError, match="3 numbers for 4 rows"):
+        core.group([array("I", [1, 2, 3])])
+
+
+def test_rows_are_selected_by_a_mask(core):
+    assert core.select(b"\1\0\0\1").totals() == [9, 900]
+    assert core.select(bytes(4)).n == 0
+    with pytest.raises(ValueError, match="2 bytes for 4 entries"):
+        core.select(b"\1\1")
+    with pytest.raises(TypeError, match="bytes"):
+        core.select(None)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_the_frame_tree_gives_the_stacks(sample):
+    core = _core.decode_pprof((DATA / sample).read_bytes(), sample)
+    names = core.functions_table
+    *columns, frames = core.frame_tree(False)
+    parent, frame, node = map(memoryview, columns)
+    for stack, at in zip(memoryview(core.column("stack")), node, strict=True):
+        read = []
+        while at != 0xFFFFFFFF:
+            function, line, mapping = frames[frame[at]]
+            module = core.mappings[mapping][4] if mapping >= 0 else ""
+            read.append((names[function][0] if function >= 0 else "[unknown]", module))
+            assert line == 0
+            at = parent[at]
+        assert read == core.stack(stack)
