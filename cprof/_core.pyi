@@ -38,8 +38,9 @@ class Profile:
     def threads(self) -> list[tuple[int, int, str, str]]:
         """(pid, tid, name, comm) by thread number."""
     @property
-    def thread_labels(self) -> list[dict[str, str | int]]:
-        """Further labels of each thread entry (imported files), by thread number."""
+    def thread_labels(self) -> list[list[tuple[str, str | int, str]]]:
+        """Further labels of each thread entry (imported files) as (key, value, unit of a
+        number), by thread number; several may have one key."""
     @property
     def mappings(self) -> list[tuple[int, int, int, str, str, str]]:
         """(start, limit, offset, file, module, build_id)."""

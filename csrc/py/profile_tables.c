@@ -196,22 +196,26 @@ static PyObject *Profile_threads(PyObject *op, void *closure)
     return make_list(p, NULL, p->stacks->threads.n, make_thread);
 }
 
-/* {key: text or number}; of several labels of one key, the first. */
+static PyObject *make_label(struct source *from, const struct cprof_label *label)
+{
+    if (label->text)
+        return Py_BuildValue("(NNs)", text_of(from, label->key),
+                             text_of(from, label->text), "");
+    return Py_BuildValue("(NLN)", text_of(from, label->key), (long long)label->number,
+                         text_of(from, label->unit));
+}
+
+/* [(key, text or number, unit)] in the order of the file. */
 static PyObject *make_labels(struct source *from, size_t i)
 {
     const struct cprof_thread *thread = &from->p->stacks->threads.data[i];
-    PyObject *labels = PyDict_New();
+    PyObject *labels = PyList_New((Py_ssize_t)thread->n_labels);
 
-    for (uint32_t k = thread->n_labels; labels && k-- > 0;) {
-        const struct cprof_label *label =
-            &from->p->stacks->labels.data[thread->first_label + k];
-        PyObject *key = text_of(from, label->key);
-        PyObject *value =
-            label->text ? text_of(from, label->text) : PyLong_FromLongLong(label->number);
-        if (!key || !value || PyDict_SetItem(labels, key, value) < 0)
+    for (uint32_t k = 0; labels && k < thread->n_labels; k++) {
+        PyObject *label =
+            make_label(from, &from->p->stacks->labels.data[thread->first_label + k]);
+        if (!label || PyList_SetItem(labels, (Py_ssize_t)k, label) < 0)
             Py_CLEAR(labels);
-        Py_XDECREF(key);
-        Py_XDECREF(value);
     }
     return labels;
 }
@@ -278,7 +282,7 @@ PyGetSetDef cprof_py_profile_getset[] = {
     {"threads", Profile_threads, NULL, "[(pid, tid, name, comm)] by thread number.",
      NULL},
     {"thread_labels", Profile_thread_labels, NULL,
-     "[{key: text or number}]: further labels, by thread number.", NULL},
+     "[[(key, text or number, unit)]]: further labels, by thread number.", NULL},
     {"mappings", Profile_mappings, NULL,
      "[(start, limit, offset, file, module, build_id)].", NULL},
     {"functions_table", Profile_functions_table, NULL,

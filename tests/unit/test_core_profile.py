@@ -42,7 +42,7 @@ def test_tables_and_sums_are_those_of_the_file(core):
     assert core.totals() == [12, 1200]
     assert core.default_type == 1
     assert core.threads[0] == (7, 7, "one", "")
-    assert core.thread_labels == [{}, {"k": "v"}, {}, {}]
+    assert core.thread_labels == [[], [("k", "v", "")], [], []]
     assert [m[3:5] for m in core.mappings] == [
         ("/usr/bin/prog", "prog"),
         ("/usr/bin/libx.so", "libx.so"),
@@ -100,7 +100,11 @@ def test_how_stacks_were_found_is_read_from_labels():
     assert list(memoryview(core.column("how"))) == [0, 6, 0]
     assert list(memoryview(core.column("n_added"))) == [0, 0, 0]
     assert core.quality()["guessed"] == core.quality()["spliced"] == 1
-    assert core.thread_labels == [{"unwind": "spliced,guessed"}, {}, added]
+    assert core.thread_labels == [
+        [("unwind", "spliced,guessed", "")],
+        [],
+        [("unwind_added", 300, "id")],
+    ]
 
 
 def test_ways_to_find_a_stack_have_words():
