@@ -6,8 +6,10 @@ the public exceptions. A number or name that does not exist is an IndexError or 
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
-from typing import Any, final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NotRequired, TypeAlias, TypedDict, final
+
+from typing_extensions import Buffer
 
 class CoreError(Exception):
     """args = (code, message, knob, value, remedy); code is a positive errno."""
@@ -114,6 +116,55 @@ class Profile:
     def arrow_stream(self) -> object:
         """PyCapsule "arrow_array_stream": columns time, pid, tid, cpu_id, thread, comm, stack,
         function, module, how, n_added, then one int64 column per sample type; see arrow.h."""
+
+_Label: TypeAlias = tuple[str, str | int] | tuple[str, str | int, str]  # key, value [, unit]
+_Thread: TypeAlias = (
+    tuple[int, int, str, str]
+    | tuple[int, int, str, str, Mapping[str, str | int] | Sequence[_Label]]
+)
+_Mapping: TypeAlias = (
+    tuple[int, int, int, str, str, str]
+    | tuple[int, int, int, str, str, str, str]
+    | tuple[int, int, int, str, str, str, str, int]
+)
+
+class Rows(TypedDict):
+    """The columns of the event table: buffers of integers, one entry for each row."""
+
+    thread: Buffer  # uint32: number in threads
+    stack: Buffer  # uint32: number in nodes, of the leaf
+    values: Sequence[Buffer | None]  # int64, one for each sample type; None: all are 1
+    time: NotRequired[Buffer | None]  # uint64; None: rows have no times
+    cpu_id: NotRequired[Buffer | None]  # int32; None: unknown
+    how: NotRequired[Buffer | None]  # uint8
+    n_added: NotRequired[Buffer | None]  # uint16
+
+class Tables(TypedDict):
+    """What build() makes a profile of. Numbers count from 0; 0xffffffff is "none"."""
+
+    sample_types: Sequence[tuple[str, str]]
+    mappings: Sequence[
+        _Mapping
+    ]  # (start, limit, offset, file, module, build_id [, root [, flags]])
+    functions: Sequence[tuple[str, str, str, int, str]]  # as functions_table
+    locations: Sequence[Buffer | None]  # address uint64, mapping uint32 [, is_folded uint8]
+    lines: Sequence[Buffer]  # location, function uint32, line int64, column uint32: in order of
+    # location, and of one location the innermost inlined function first
+    nodes: Sequence[Buffer]  # parent, location uint32: a caller comes before what it calls
+    threads: Sequence[_Thread]  # (pid, tid, name, comm [, labels]), -1 and "" where unknown
+    rows: Rows
+    default_type: NotRequired[str]
+    run: NotRequired[Mapping[str, Any]]  # as Profile.run; has_times is decided by the rows
+    marks: NotRequired[Iterable[tuple[int, int, int]]]  # (time, enum cprof_mark_kind, n)
+    comments: NotRequired[Iterable[str]]
+    span: NotRequired[tuple[float, float]]  # seconds since run["start_mono"]
+
+def build(tables: Tables, name: str = "tables", /) -> Profile:
+    """A profile from plain tables, everything checked: what does not fit together is a
+    CoreError with EBADMSG, which names `name`; wrong types are TypeError, ValueError,
+    KeyError, OverflowError. Equal functions become one, and equal threads. A location
+    without mapping and address whose one function is called as a pseudo frame ("[lost]",
+    "[truncated]" ...) is that frame. Text is UTF-8 without NUL."""
 
 def load_pprof(path: str, /) -> Profile: ...
 def decode_pprof(data: bytes, name: str, /) -> Profile: ...

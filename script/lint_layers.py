@@ -23,7 +23,7 @@ LAYERS = [
     ],
     ["unwind", "splice", "symbol", "demangle"],
     ["stack", "profile", "view", "process", "locate"],
-    ["pprof", "folded", "arrow"],
+    ["pprof", "folded", "arrow", "build"],
     ["session", "dump"],
     ["cprof"],
 ]

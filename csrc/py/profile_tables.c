@@ -1,5 +1,6 @@
 #include "corepy.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include "view.h"
@@ -120,6 +121,7 @@ static const struct {
     FIELD(stack_bytes, U32),
     FIELD(is_kernel_excluded, FLAG),
     FIELD(has_times, FLAG),
+    FIELD(main_mapping, U32),
     FIELD(event, TEXT),
     FIELD(period_type, TEXT),
     FIELD(period_unit, TEXT),
@@ -178,6 +180,93 @@ static PyObject *Profile_run(PyObject *op, void *closure)
         set_key(run, "comments", make_list(p, NULL, p->comments.n, make_comment)) < 0)
         Py_CLEAR(run);
     return run;
+}
+
+static int set_text(struct cprof_profile *p, uint32_t *to, PyObject *value)
+{
+    const char *text = PyUnicode_AsUTF8AndSize(value, NULL);
+
+    if (!text)
+        return -1;
+    if (cprof_stacks_string(p->stacks, text, to) == 0)
+        return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
+static int set_u32(uint32_t *to, PyObject *value)
+{
+    unsigned long long n = PyLong_AsUnsignedLongLong(value);
+
+    if (n > UINT32_MAX && !PyErr_Occurred())
+        PyErr_Format(PyExc_OverflowError, "%llu is too large", n);
+    *to = (uint32_t)n;
+    return n > UINT32_MAX ? -1 : 0;
+}
+
+static int set_real(double *to, PyObject *value)
+{
+    double n = PyFloat_AsDouble(value);
+
+    if (!isfinite(n))
+        PyErr_SetString(PyExc_ValueError, "a number must be finite");
+    *to = n;
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static int set_field(struct cprof_profile *p, enum kind kind, size_t offset,
+                     PyObject *value)
+{
+    void *at = (char *)&p->run + offset;
+
+    switch (kind) {
+    case TEXT:
+        return set_text(p, at, value);
+    case U64:
+        *(uint64_t *)at = PyLong_AsUnsignedLongLong(value);
+        return PyErr_Occurred() ? -1 : 0;
+    case U32:
+        return set_u32(at, value);
+    case I64:
+        *(int64_t *)at = PyLong_AsLongLong(value);
+        return PyErr_Occurred() ? -1 : 0;
+    case REAL:
+        return set_real(at, value);
+    case FLAG:
+        *(bool *)at = PyObject_IsTrue(value) == 1;
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    return -1;
+}
+
+int cprof_py_set_fact(struct cprof_profile *p, const char *name, PyObject *value)
+{
+    for (size_t i = 0; i < sizeof(RUN_FIELDS) / sizeof(RUN_FIELDS[0]); i++)
+        if (!strcmp(RUN_FIELDS[i].name, name))
+            return set_field(p, RUN_FIELDS[i].kind, RUN_FIELDS[i].offset, value);
+    if (!strcmp(name, "from") || !strcmp(name, "to") || !strcmp(name, "comments"))
+        return 0; /* of the view */
+    PyErr_Format(PyExc_ValueError, "%s is no fact of a recording", name);
+    return -1;
+}
+
+int cprof_py_set_run(struct cprof_profile *p, PyObject *run)
+{
+    bool has_times = p->run.has_times; /* that the rows have */
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    int r = 0;
+
+    if (!PyDict_Check(run)) {
+        PyErr_SetString(PyExc_TypeError, "run is a dict");
+        return -1;
+    }
+    while (r == 0 && PyDict_Next(run, &at, &key, &value)) {
+        const char *name = PyUnicode_AsUTF8AndSize(key, NULL);
+        r = name ? cprof_py_set_fact(p, name, value) : -1;
+    }
+    p->run.has_times = has_times;
+    return r;
 }
 
 static PyObject *make_thread(struct source *from, size_t i)
