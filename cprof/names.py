@@ -15,6 +15,11 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
 
 
+def is_kernel(module: str) -> bool:
+    """Whether a module's name is that of the kernel or one of its modules."""
+    return module.startswith("[kernel") or module.endswith(".ko") or module == "vmlinux"
+
+
 def _operator_end(name: str, start: int) -> int:
     """Where the symbol of the C++ operator at `start` ends: `operator()` and `operator<<`
     hold brackets that open nothing. `start` itself when there is no such operator."""

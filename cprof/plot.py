@@ -6,7 +6,7 @@ matplotlib, and numpy with it, are imported when something is drawn.
 import sys
 
 from cprof.errors import MissingPackage
-from cprof.names import last_part, printable, simplify
+from cprof.names import is_kernel, last_part, printable, simplify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,10 +121,6 @@ def _hash(text: str) -> int:
     return crc32(text.encode("utf-8", "replace"))
 
 
-def _is_kernel(module: str) -> bool:
-    return module.startswith("[kernel") or module.endswith(".ko") or module == "vmlinux"
-
-
 def module_colors(modules: "Sequence[str]") -> dict[str, str]:
     """A colour for each module, given the most important first. A module's name chooses;
     where an earlier one has that colour, the next free one."""
@@ -133,7 +129,7 @@ def module_colors(modules: "Sequence[str]") -> dict[str, str]:
     for module in dict.fromkeys(modules):
         if not module:
             colors[module] = _PSEUDO
-        elif _is_kernel(module):
+        elif is_kernel(module):
             colors[module] = _KERNEL
         else:
             start = _hash(module) % len(_PALETTE)

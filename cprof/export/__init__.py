@@ -20,6 +20,12 @@ _MODULES = {
     ".pprof": "pprof",
     ".folded": "folded",
     ".collapsed": "folded",
+    ".speedscope.json": "speedscope",
+    ".firefox.json": "firefox",
+    ".chrome.json": "chrome",
+    ".callgrind": "callgrind",
+    ".csv": "csv",
+    ".arrow": "arrow",
     ".svg": "picture",
     ".png": "picture",
 }

@@ -200,20 +200,21 @@ def test_exporter_of_the_document_works(tmp_path, monkeypatch, pprofs):
     blocks = {info: text for info, text, _ in fences(ROOT / "docs/adding-an-exporter.md")}
     folder = tmp_path / "more"
     folder.mkdir()
-    (folder / "csv.py").write_text(blocks["python file=csv.py"])
+    (folder / "markdown.py").write_text(blocks["python file=markdown.py"])
     monkeypatch.setattr(export, "__path__", [*export.__path__, str(folder)])
-    monkeypatch.delitem(sys.modules, "cprof.export.csv", raising=False)
+    monkeypatch.delitem(sys.modules, "cprof.export.markdown", raising=False)
     entry = eval("{" + blocks["python registry"] + "}")
     monkeypatch.setattr(export, "_MODULES", {**export._MODULES, **entry})
     monkeypatch.setattr(export, "EXTENSIONS", (*export.EXTENSIONS, *entry))
 
     profile = pprofs.profile({"main@prog;a@prog": 7, "main@prog;b@lib": 3})
-    profile.write(tmp_path / "out.csv", sample_type="samples")
-    assert (tmp_path / "out.csv").read_text().splitlines() == [
-        "function,module,self,total",
-        "a,prog,7,7",
-        "b,lib,3,3",
-        "main,prog,0,10",
+    profile.write(tmp_path / "out.md", sample_type="samples")
+    assert (tmp_path / "out.md").read_text().splitlines() == [
+        "| function | module | self | total |",
+        "|---|---|---|---|",
+        "| a | prog | 7 | 7 |",
+        "| b | lib | 3 | 3 |",
+        "| main | prog | 0 | 10 |",
     ]
 
 
