@@ -199,7 +199,7 @@ def list_source(
         cost[1] += total
         if start and (line == 0 or start <= line):
             starts[key] = start
-    files = _Sources(source_path, trim, profile)
+    files = Sources(source_path, trim, profile)
     listed = []
     for (name, module, filename), lines in costs.items():
         place = filename or "no line is known"
@@ -212,7 +212,7 @@ def list_source(
 
 
 def _lines(
-    costs: dict[int, list[int]], start: int, files: "_Sources", filename: str
+    costs: dict[int, list[int]], start: int, files: "Sources", filename: str
 ) -> tuple[list[Line], str]:
     """The lines that cost something and those around them."""
     source, note = files.read(filename)
@@ -231,7 +231,7 @@ def _lines(
     return rows, note
 
 
-class _Sources:
+class Sources:
     """Source files by the path that debug information gives them."""
 
     def __init__(self, source_path: "Paths", trim: str, profile: "Profile") -> None:

@@ -386,10 +386,10 @@ class Profile:
 
     def write(self, path: "str | os.PathLike[str]", *, sample_type: str | None = None) -> None:
         """Write to `path` in the format of its extension: .pb.gz, .pb, .pprof (pprof),
-        .folded, .collapsed (folded text), .svg, .png (flame graph). `sample_type` matters
-        to formats that hold one only. A file that is there is replaced once the new one is
-        complete. Raises ValueError for another extension, OSError when it cannot be
-        written."""
+        .folded, .collapsed (folded text), .svg, .png (flame graph), .html (the page).
+        `sample_type` matters to formats that hold one only. A file that is there is replaced
+        once the new one is complete. Raises ValueError for another extension, OSError when
+        it cannot be written."""
         from cprof import export
 
         export.write(self, os.fsdecode(path), self._type(sample_type))
@@ -415,6 +415,22 @@ class Profile:
 
         options = plot.Options(color=color, invert=invert, min_width=min_width, title=title)
         return plot.flamegraph(self, self._type(sample_type), ax, options)
+
+    def html(
+        self,
+        *,
+        sample_type: str | None = None,
+        lines: bool = True,
+        timed: bool = True,
+        max_bytes: int | None = None,
+    ) -> str:
+        """The page that shows this profile, as the text of one HTML file; no request ever leaves
+        it. `sample_type` is shown first. `lines`: with source lines and sources; `timed`: with
+        the order of samples. With `max_bytes` these, then the call paths with the least in
+        them, are left out until the page is small enough, and it says so."""
+        from cprof.page import page
+
+        return page(self, sample_type=sample_type, lines=lines, timed=timed, max_bytes=max_bytes)
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None

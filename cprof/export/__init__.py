@@ -28,6 +28,7 @@ _MODULES = {
     ".arrow": "arrow",
     ".svg": "picture",
     ".png": "picture",
+    ".html": "html",
 }
 EXTENSIONS = tuple(_MODULES)
 
