@@ -69,6 +69,21 @@ class Profile:
         under: bytes | None = None,
     ) -> Profile:
         """Byte masks over threads, mappings, functions_table; see view.h."""
+    def refine(
+        self,
+        *,
+        drop: tuple[bytes, bytes] | None = None,
+        ignore: tuple[bytes, bytes] | None = None,
+        focus: tuple[bytes, bytes] | None = None,
+        hide: tuple[bytes, bytes] | None = None,
+        show: tuple[bytes, bytes] | None = None,
+        show_from: tuple[bytes, bytes] | None = None,
+        prune_from: tuple[bytes, bytes] | None = None,
+        noinlines: bool = False,
+    ) -> Profile:
+        """Rows and frames that match, as google/pprof has it (profile/filter.go, prune.go),
+        applied in this order. Each is a pair of byte masks: over functions_table (the name or
+        the file matches; for drop and prune_from the name) and over mappings (the file)."""
     def select(self, rows: bytes, /) -> Profile:
         """The rows whose byte in the mask is not 0."""
     def group(
@@ -84,6 +99,26 @@ class Profile:
     def tree(self, type: int, /) -> list[tuple[int, str, str, int, int, int, str, int]]:
         """(parent, function, module, depth, self, total, filename, start_line); entry 0 is the
         root of all with parent -1; children after parents, siblings by total."""
+    def graph(
+        self,
+        type: int,
+        granularity: str,
+        /,
+        *,
+        keep: bytes | None = None,
+        by_module: bool = True,
+    ) -> tuple[
+        list[tuple[str, str, str, int, int, int, int]],
+        list[tuple[int, int, int, bool, bool]],
+    ]:
+        """Nodes (name, module, filename, line, address, self, total) in order of self, and
+        edges (caller, callee, value, is_inlined, is_residual) between them in order of value;
+        each row counts once for a total or an edge. `granularity`: "functions"
+        "filefunctions" "files" "lines" "addresses" "modules"; what it does not tell apart is
+        "" or 0. `keep`: byte mask over the nodes of the same call without it; other frames
+        are left out of stacks, edges over them are residual, and a row whose leaf is left out
+        counts for no self. `by_module` False: functions of one name are one node, with
+        module "" (as `go tool pprof` has it)."""
     def frame_tree(
         self, by_line: bool, /
     ) -> tuple[Column, Column, Column, list[tuple[int, int, int]]]:

@@ -26,6 +26,33 @@ int cprof_view_filter(const struct cprof_profile *p, const struct cprof_filter *
 int cprof_view_select(const struct cprof_profile *p, const uint8_t *mask,
                       struct cprof_profile **ret, struct cprof_error *err);
 
+/* Which names a pattern matched: one byte for each of stacks->functions (its name or its
+ * file) and of stacks->mappings (its file). Both NULL: the pattern is not given. */
+struct cprof_matches {
+    const uint8_t *functions, *mappings;
+};
+
+/* What to keep of rows and of their stacks, exactly as google/pprof's options of these
+ * names (profile/filter.go and profile/prune.go), applied in this order. A location
+ * matches when one of its functions or its mapping does.
+ *   drop       all from the outermost match inwards goes, but not before the first frame
+ *              that does not match (the profile's own drop_frames); functions only
+ *   ignore     rows with a match go
+ *   focus      rows without a match go
+ *   hide       matching frames go
+ *   show       frames that do not match go
+ *   show_from  all outside the outermost match goes, and rows without one
+ *   prune_from all inside the innermost match goes; functions only
+ *   noinlines  of a location only the real function stays
+ * A row of whose stack nothing is left goes. Where frames go the result has tables of its
+ * own, and exports add no lines to it: they would bring back what is hidden. */
+struct cprof_refinement {
+    struct cprof_matches drop, ignore, focus, hide, show, show_from, prune_from;
+    bool noinlines;
+};
+int cprof_view_refine(const struct cprof_profile *p, const struct cprof_refinement *how,
+                      struct cprof_profile **ret, struct cprof_error *err);
+
 /* One profile with the rows of all, in the order given: tables are interned anew, so
  * equal functions, stacks and threads become one. Sample types must agree in name and
  * unit
@@ -46,18 +73,6 @@ int cprof_view_with_comments(const struct cprof_profile *p, const char *const *c
  * leaf's function (CPROF_NONE for a location without lines). *ret is owned: free(). */
 int cprof_view_values(const struct cprof_profile *p, size_t type, int64_t **ret);
 int cprof_view_leaf_functions(const struct cprof_profile *p, uint32_t **ret);
-
-/* Sums by function, of one sample type. One entry for each (name, module) that occurs:
- * self = rows whose leaf is in it, total = rows with it anywhere, each row once. In order
- * of self, then total (largest first), then name. *ret is owned: free(). */
-struct cprof_function_sum {
-    uint32_t name, module; /* strings of stacks */
-    uint32_t function;     /* one such function, for file and line; CPROF_NONE for a
-                              module's locations without lines ("[unknown]") */
-    int64_t self, total;
-};
-int cprof_view_functions(const struct cprof_profile *p, size_t type,
-                         struct cprof_function_sum **ret, size_t *n);
 
 /* Sums by place, of one sample type, for the functions that `wanted` keeps (one byte for
  * each of stacks->functions): by source line, where `address` is 0 and every frame
@@ -94,6 +109,45 @@ struct cprof_frame {
     int64_t line;
     uint64_t address;
 };
+
+/* Sums of frames, of one sample type: self = rows whose leaf it is, total = rows with it
+ * anywhere, each row once. */
+struct cprof_frame_sum {
+    struct cprof_frame frame;
+    int64_t self, total;
+};
+
+/* Which calls which: for each pair of a frame and its callee (that differ) the sum of the
+ * rows with that call anywhere, each row once. */
+struct cprof_graph_edge {
+    uint32_t caller, callee; /* numbers of nodes */
+    bool is_inlined;         /* always inlined into the caller */
+    bool is_residual;        /* of some row, frames between the two were not kept */
+    int64_t value;
+};
+struct cprof_graph {
+    struct cprof_frame_sum *nodes;  /* by self, then total (largest first), then name */
+    struct cprof_graph_edge *edges; /* largest value first */
+    size_t n_nodes, n_edges;
+};
+struct cprof_graph_options {
+    enum cprof_granularity by;
+    bool is_across_modules; /* functions of one name are one, whatever module */
+    bool wants_edges;
+    /* Kept nodes: one byte for each that the graph has without this, or NULL for all.
+     * Others are left out of stacks, and a row whose leaf is one counts for no self. */
+    const uint8_t *keep;
+    size_t n_keep;
+};
+/* 0, -ENOMEM, or -EINVAL: no such type, n_keep is not the number of nodes. Release with
+ * deinit after success. */
+int cprof_view_graph(const struct cprof_profile *p, size_t type,
+                     const struct cprof_graph_options *options, struct cprof_graph *ret);
+void cprof_graph_deinit(struct cprof_graph *graph);
+
+/* The nodes of the graph by function. *ret is owned: free(). */
+int cprof_view_functions(const struct cprof_profile *p, size_t type,
+                         struct cprof_frame_sum **ret, size_t *n);
 
 /* All stacks as one trie of frames, by function or by line; inlined functions are frames
  * of their own. A node comes after its caller; one of the outermost frames has the

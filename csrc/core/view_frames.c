@@ -60,17 +60,21 @@ static struct cprof_frame whole_frame(const struct cprof_stacks *s,
 }
 
 /* What the granularity does not tell apart is left out. */
-static void coarsen(struct cprof_frame *frame, enum cprof_granularity by)
+static void coarsen(struct cprof_frame *frame, const struct view_groups *groups)
 {
+    enum cprof_granularity by = groups->by;
+    bool is_file = by == CPROF_BY_FILE && frame->filename;
+
     if (by != CPROF_BY_ADDRESS)
         frame->address = 0;
     if (by != CPROF_BY_ADDRESS && by != CPROF_BY_LINE)
         frame->line = 0;
     if (by == CPROF_BY_FUNCTION || by == CPROF_BY_MODULE)
         frame->filename = 0;
-    if (by == CPROF_BY_MODULE || (by == CPROF_BY_FILE && frame->filename))
+    if (by == CPROF_BY_MODULE || is_file)
         frame->name = 0;
-    if (by == CPROF_BY_FILE && frame->filename)
+    if (is_file || (groups->is_across_modules && frame->name != groups->stacks->unknown &&
+                    by != CPROF_BY_MODULE))
         frame->module = 0;
 }
 
@@ -85,7 +89,7 @@ static int group_location(struct view_groups *groups, uint32_t number)
         uint32_t line = at->first_line + i;
         struct cprof_frame frame =
             whole_frame(s, at, at->n_lines ? &s->lines.data[line] : NULL);
-        coarsen(&frame, groups->by);
+        coarsen(&frame, groups);
         if (group_add(groups, &frame, at->n_lines > 1 ? &groups->of_line[line] : one) < 0)
             return -ENOMEM;
     }
@@ -93,11 +97,12 @@ static int group_location(struct view_groups *groups, uint32_t number)
 }
 
 int view_groups_init(struct view_groups *groups, const struct cprof_stacks *s,
-                     enum cprof_granularity by)
+                     enum cprof_granularity by, bool is_across_modules)
 {
     int r = 0;
 
-    *groups = (struct view_groups){.stacks = s, .by = by};
+    *groups = (struct view_groups){
+        .stacks = s, .by = by, .is_across_modules = is_across_modules};
     groups->of_line = malloc((s->lines.n + 1) * sizeof(*groups->of_line));
     groups->of_location = malloc((s->locations.n + 1) * sizeof(*groups->of_location));
     if (!groups->of_line || !groups->of_location)

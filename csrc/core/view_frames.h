@@ -9,6 +9,7 @@
 struct view_groups {
     const struct cprof_stacks *stacks;
     enum cprof_granularity by;
+    bool is_across_modules; /* the module of a function with a name is left out */
     CPROF_VEC(struct cprof_frame) all;
     struct cprof_map ids;  /* hash of a frame -> number in all */
     uint32_t *of_line;     /* by line of a location */
@@ -17,7 +18,7 @@ struct view_groups {
 
 /* 0 or -ENOMEM; release with deinit also after failure. */
 int view_groups_init(struct view_groups *groups, const struct cprof_stacks *s,
-                     enum cprof_granularity by);
+                     enum cprof_granularity by, bool is_across_modules);
 void view_groups_deinit(struct view_groups *groups);
 
 /* A location as frames: how many, and the group of each, innermost first. */

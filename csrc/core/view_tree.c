@@ -28,7 +28,7 @@ static int builder_init(struct builder *b, const struct cprof_profile *p, bool i
 {
     enum cprof_granularity by = is_by_line ? CPROF_BY_LINE : CPROF_BY_FUNCTION;
 
-    if (view_groups_init(&b->groups, p->stacks, by) < 0)
+    if (view_groups_init(&b->groups, p->stacks, by, false) < 0)
         return -ENOMEM;
     b->frames = malloc((b->groups.all.n + 1) * sizeof(*b->frames));
     b->to->node = malloc((p->n + 1) * sizeof(*b->to->node));

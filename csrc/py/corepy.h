@@ -50,6 +50,7 @@ struct cprof_profile *cprof_py_profile_of(PyObject *op);
 extern PyGetSetDef cprof_py_profile_getset[];
 PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type);
 PyObject *cprof_py_profile_tree(PyObject *op, PyObject *type);
+PyObject *cprof_py_profile_graph(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *cprof_py_profile_frame_tree(PyObject *op, PyObject *args);
 PyObject *cprof_py_profile_stack(PyObject *op, PyObject *number);
 PyObject *cprof_py_profile_locations(PyObject *op, PyObject *number);
@@ -57,6 +58,7 @@ PyObject *cprof_py_profile_locations(PyObject *op, PyObject *number);
 /* Its methods that make other profiles or sums of rows (profile_views.c). */
 PyObject *cprof_py_profile_window(PyObject *op, PyObject *args);
 PyObject *cprof_py_profile_filter(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *cprof_py_profile_refine(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *cprof_py_profile_select(PyObject *op, PyObject *rows);
 PyObject *cprof_py_profile_group(PyObject *op, PyObject *keys);
 

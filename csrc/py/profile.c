@@ -407,6 +407,11 @@ PyDoc_STRVAR(Profile_tree_doc,
              "[(parent, function, module, depth, self, total, filename, start_line)];\n"
              "entry 0 is the root of all, children come after their parents.");
 PyDoc_STRVAR(
+    Profile_graph_doc,
+    "graph($self, type, granularity, /, *, keep=None, by_module=True)\n--\n\n"
+    "([(name, module, filename, line, address, self, total)], [(caller, callee, value,\n"
+    "is_inlined, is_residual)]): nodes by self, edges by value; see view.h.");
+PyDoc_STRVAR(
     Profile_frame_tree_doc,
     "frame_tree($self, by_line, /)\n--\n\n"
     "(parent by node, frame by node, node by row, [(function number or -1, line,\n"
@@ -425,6 +430,12 @@ PyDoc_STRVAR(Profile_filter_doc,
              "filter($self, *, thread=None, module=None, under=None)\n--\n\n"
              "The rows that every given byte mask keeps: over threads, mappings (the\n"
              "leaf's) and functions_table (of any frame).");
+PyDoc_STRVAR(
+    Profile_refine_doc,
+    "refine($self, *, drop=None, ignore=None, focus=None, hide=None, show=None,\n"
+    "       show_from=None, prune_from=None, noinlines=False)\n--\n\n"
+    "Rows and frames that match, as google/pprof has it; each is a pair of byte masks,\n"
+    "over functions_table and over mappings; see view.h.");
 PyDoc_STRVAR(Profile_select_doc, "select($self, rows, /)\n--\n\n"
                                  "The rows whose byte in the mask `rows` is not 0.");
 PyDoc_STRVAR(
@@ -454,11 +465,15 @@ static PyMethodDef Profile_methods[] = {
     {"window", cprof_py_profile_window, METH_VARARGS, Profile_window_doc},
     {"filter", (PyCFunction)(void (*)(void))cprof_py_profile_filter,
      METH_VARARGS | METH_KEYWORDS, Profile_filter_doc},
+    {"refine", (PyCFunction)(void (*)(void))cprof_py_profile_refine,
+     METH_VARARGS | METH_KEYWORDS, Profile_refine_doc},
     {"select", cprof_py_profile_select, METH_O, Profile_select_doc},
     {"group", cprof_py_profile_group, METH_O, Profile_group_doc},
     {"with_comments", Profile_with_comments, METH_O, Profile_with_comments_doc},
     {"functions", cprof_py_profile_functions, METH_O, Profile_functions_doc},
     {"tree", cprof_py_profile_tree, METH_O, Profile_tree_doc},
+    {"graph", (PyCFunction)(void (*)(void))cprof_py_profile_graph,
+     METH_VARARGS | METH_KEYWORDS, Profile_graph_doc},
     {"frame_tree", cprof_py_profile_frame_tree, METH_VARARGS, Profile_frame_tree_doc},
     {"stack", cprof_py_profile_stack, METH_O, Profile_stack_doc},
     {"locations", cprof_py_profile_locations, METH_O, Profile_locations_doc},

@@ -390,13 +390,12 @@ static const struct cprof_function *function_at(const struct cprof_profile *p,
 
 static PyObject *make_sum(struct source *from, size_t i)
 {
-    const struct cprof_function_sum *sum =
-        (const struct cprof_function_sum *)from->rows + i;
-    const struct cprof_function *function = function_at(from->p, sum->function);
+    const struct cprof_frame_sum *sum = (const struct cprof_frame_sum *)from->rows + i;
+    const struct cprof_function *function = function_at(from->p, sum->frame.function);
 
-    return Py_BuildValue("(NNLLNL)", text_of(from, sum->name), text_of(from, sum->module),
-                         (long long)sum->self, (long long)sum->total,
-                         text_of(from, function->filename),
+    return Py_BuildValue("(NNLLNL)", text_of(from, sum->frame.name),
+                         text_of(from, sum->frame.module), (long long)sum->self,
+                         (long long)sum->total, text_of(from, function->filename),
                          (long long)function->start_line);
 }
 
@@ -404,7 +403,7 @@ PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type_arg)
 {
     const struct cprof_profile *p = cprof_py_profile_of(op);
     Py_ssize_t type = cprof_py_type_number(op, type_arg);
-    struct cprof_function_sum *sums = NULL;
+    struct cprof_frame_sum *sums = NULL;
     PyObject *list;
     size_t n = 0;
     int r;
@@ -419,6 +418,79 @@ PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type_arg)
     list = make_list(p, sums, n, make_sum);
     free(sums);
     return list;
+}
+
+static PyObject *make_graph_node(struct source *from, size_t i)
+{
+    const struct cprof_frame_sum *sum = (const struct cprof_frame_sum *)from->rows + i;
+
+    return Py_BuildValue("(NNNLKLL)", text_of(from, sum->frame.name),
+                         text_of(from, sum->frame.module),
+                         text_of(from, sum->frame.filename), (long long)sum->frame.line,
+                         (unsigned long long)sum->frame.address, (long long)sum->self,
+                         (long long)sum->total);
+}
+
+static PyObject *make_graph_edge(struct source *from, size_t i)
+{
+    const struct cprof_graph_edge *edge = (const struct cprof_graph_edge *)from->rows + i;
+
+    return Py_BuildValue("(IILNN)", (unsigned)edge->caller, (unsigned)edge->callee,
+                         (long long)edge->value, PyBool_FromLong(edge->is_inlined),
+                         PyBool_FromLong(edge->is_residual));
+}
+
+static int granularity_named(const char *name, enum cprof_granularity *ret)
+{
+    static const char *const NAMES[] = {
+        [CPROF_BY_FUNCTION] = "functions", [CPROF_BY_FILE_FUNCTION] = "filefunctions",
+        [CPROF_BY_FILE] = "files",         [CPROF_BY_LINE] = "lines",
+        [CPROF_BY_ADDRESS] = "addresses",  [CPROF_BY_MODULE] = "modules"};
+
+    for (unsigned i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        if (strcmp(NAMES[i], name))
+            continue;
+        *ret = i;
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "there is no granularity \"%s\"", name);
+    return -1;
+}
+
+PyObject *cprof_py_profile_graph(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"", "", "keep", "by_module", NULL};
+    struct cprof_graph_options options = {.wants_edges = true};
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    const char *granularity, *keep = NULL;
+    struct cprof_graph graph;
+    PyObject *type_arg, *ret;
+    Py_ssize_t type, n_keep = 0;
+    int by_module = 1, r;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Os|$z#p:graph", names, &type_arg,
+                                     &granularity, &keep, &n_keep, &by_module) ||
+        granularity_named(granularity, &options.by) < 0)
+        return NULL;
+    type = cprof_py_type_number(op, type_arg);
+    if (type < 0)
+        return NULL;
+    options.is_across_modules = !by_module;
+    options.keep = (const uint8_t *)keep;
+    options.n_keep = (size_t)n_keep;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_graph(p, (size_t)type, &options, &graph);
+    Py_END_ALLOW_THREADS
+    if (r == -EINVAL) {
+        PyErr_SetString(PyExc_ValueError, "the keep mask is not as long as the nodes");
+        return NULL;
+    }
+    if (r < 0)
+        return cprof_py_raise_code(cprof_py_state_of(op), r, "view");
+    ret = Py_BuildValue("(NN)", make_list(p, graph.nodes, graph.n_nodes, make_graph_node),
+                        make_list(p, graph.edges, graph.n_edges, make_graph_edge));
+    cprof_graph_deinit(&graph);
+    return ret;
 }
 
 static PyObject *make_tree_node(struct source *from, size_t i)

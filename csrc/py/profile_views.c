@@ -75,6 +75,56 @@ PyObject *cprof_py_profile_filter(PyObject *op, PyObject *args, PyObject *kwargs
     return cprof_py_profile(cprof_py_state_of(op), view);
 }
 
+/* A pair of masks, over functions and over mappings, from a tuple or None. */
+static int get_matches(PyObject *arg, const char *name, const struct cprof_stacks *s,
+                       struct cprof_matches *ret)
+{
+    if (arg == Py_None)
+        return 0;
+    if (!PyTuple_Check(arg) || PyTuple_Size(arg) != 2 ||
+        !PyBytes_Check(PyTuple_GetItem(arg, 0)) ||
+        !PyBytes_Check(PyTuple_GetItem(arg, 1))) {
+        PyErr_Format(PyExc_TypeError, "%s is a pair of bytes or None", name);
+        return -1;
+    }
+    if (get_mask(PyTuple_GetItem(arg, 0), name, s->functions.n, &ret->functions) < 0 ||
+        get_mask(PyTuple_GetItem(arg, 1), name, s->mappings.n, &ret->mappings) < 0)
+        return -1;
+    return 0;
+}
+
+PyObject *cprof_py_profile_refine(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"drop",      "ignore",     "focus",     "hide", "show",
+                            "show_from", "prune_from", "noinlines", NULL};
+    enum { N_MATCHES = 7 };
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+    struct cprof_refinement how = {0};
+    struct cprof_matches *const to[N_MATCHES] = {
+        &how.drop, &how.ignore,    &how.focus,     &how.hide,
+        &how.show, &how.show_from, &how.prune_from};
+    PyObject *given[N_MATCHES] = {Py_None, Py_None, Py_None, Py_None,
+                                  Py_None, Py_None, Py_None};
+    struct cprof_profile *view;
+    struct cprof_error err;
+    int noinlines = 0, r;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOOOOp:refine", names, &given[0],
+                                     &given[1], &given[2], &given[3], &given[4],
+                                     &given[5], &given[6], &noinlines))
+        return NULL;
+    for (size_t i = 0; i < N_MATCHES; i++)
+        if (get_matches(given[i], names[i], p->stacks, to[i]) < 0)
+            return NULL;
+    how.noinlines = noinlines;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_refine(p, &how, &view, &err);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise(cprof_py_state_of(op), &err);
+    return cprof_py_profile(cprof_py_state_of(op), view);
+}
+
 PyObject *cprof_py_profile_select(PyObject *op, PyObject *rows)
 {
     const struct cprof_profile *p = cprof_py_profile_of(op);

@@ -31,7 +31,7 @@ static void use_views(struct cprof_profile *p)
 {
     const struct cprof_profile *twice[] = {p, p};
     struct ArrowArrayStream stream;
-    struct cprof_function_sum *sums;
+    struct cprof_frame_sum *sums;
     struct cprof_tree_node *tree;
     struct cprof_profile *merged;
     size_t n;

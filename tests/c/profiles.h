@@ -200,4 +200,48 @@ static inline int profile_sample(struct cprof_profile **ret)
     return 0;
 }
 
+/* A profile of random stacks of few functions: much recursion, inlining and sharing. */
+static inline int random_profile(uint64_t seed, struct cprof_profile **ret)
+{
+    static const char *const FRAMES[] = {"a",      "b",      "c",       "a+b", "b+a",
+                                         "a+a",    "libx!a", "libx!c",  "?",   "c+b",
+                                         "libx!?", "d",      "libx!a+c"};
+    struct cprof_profile *p = NULL;
+    int r = profile_new(&p);
+
+    for (int i = 0; i < 300 && r >= 0; i++) {
+        char stack[256] = "main";
+        seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+        for (uint64_t bits = seed >> 20, n = bits % 9; n; n--, bits /= 13) {
+            strcat(stack, ";");
+            strcat(stack, FRAMES[bits % 13]);
+        }
+        r = profile_row(p, i / 30.0, 7 + i % 3, stack, (int64_t)(seed >> 50) - 100);
+    }
+    *ret = p;
+    return r;
+}
+
+/* The frames of a row as (name, module), leaf first, by following parents. */
+static inline size_t frames_of(const struct cprof_profile *p, size_t row,
+                               uint32_t (*frames)[2])
+{
+    const struct cprof_stacks *s = p->stacks;
+    size_t n = 0;
+
+    for (uint32_t at = p->stack[row]; at != CPROF_NONE; at = s->nodes.data[at].parent) {
+        const struct cprof_location *l = &s->locations.data[s->nodes.data[at].location];
+        for (uint32_t i = 0; i < l->n_lines; i++, n++) {
+            uint32_t function = s->lines.data[l->first_line + i].function;
+            frames[n][0] = s->functions.data[function].name;
+            frames[n][1] = s->functions.data[function].module;
+        }
+        if (!l->n_lines) {
+            frames[n][0] = s->unknown;
+            frames[n++][1] = s->mappings.data[l->mapping].module;
+        }
+    }
+    return n;
+}
+
 #endif

@@ -63,15 +63,15 @@ static void check_same_sums(const struct cprof_profile *a, const struct cprof_pr
 {
     CHECK_EQ(a->n_types, b->n_types);
     for (size_t type = 0; type < a->n_types; type++) {
-        struct cprof_function_sum *in_a, *in_b;
+        struct cprof_frame_sum *in_a, *in_b;
         size_t n_a, n_b;
         CHECK_EQ(cprof_profile_total(a, type), cprof_profile_total(b, type));
         CHECK_EQ(cprof_view_functions(a, type, &in_a, &n_a), 0);
         CHECK_EQ(cprof_view_functions(b, type, &in_b, &n_b), 0);
         CHECK_EQ(n_a, n_b);
         for (size_t i = 0; i < n_a && i < n_b; i++) {
-            CHECK_STR(text(a, in_a[i].name), text(b, in_b[i].name));
-            CHECK_STR(text(a, in_a[i].module), text(b, in_b[i].module));
+            CHECK_STR(text(a, in_a[i].frame.name), text(b, in_b[i].frame.name));
+            CHECK_STR(text(a, in_a[i].frame.module), text(b, in_b[i].frame.module));
             CHECK_EQ(in_a[i].self, in_b[i].self);
             CHECK_EQ(in_a[i].total, in_b[i].total);
         }

@@ -12,23 +12,22 @@ static const char *text(const struct cprof_profile *p, uint32_t string)
 }
 
 /* The sum of one function, by "name" or "module!name"; NULL when it does not occur. */
-static const struct cprof_function_sum *find(const struct cprof_profile *p,
-                                             const struct cprof_function_sum *sums,
-                                             size_t n, const char *module,
-                                             const char *name)
+static const struct cprof_frame_sum *find(const struct cprof_profile *p,
+                                          const struct cprof_frame_sum *sums, size_t n,
+                                          const char *module, const char *name)
 {
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(text(p, sums[i].name), name) &&
-            !strcmp(text(p, sums[i].module), module))
+        if (!strcmp(text(p, sums[i].frame.name), name) &&
+            !strcmp(text(p, sums[i].frame.module), module))
             return &sums[i];
     return NULL;
 }
 
-static void check_sum(const struct cprof_profile *p,
-                      const struct cprof_function_sum *sums, size_t n, const char *module,
-                      const char *name, int64_t self, int64_t total)
+static void check_sum(const struct cprof_profile *p, const struct cprof_frame_sum *sums,
+                      size_t n, const char *module, const char *name, int64_t self,
+                      int64_t total)
 {
-    const struct cprof_function_sum *sum = find(p, sums, n, module, name);
+    const struct cprof_frame_sum *sum = find(p, sums, n, module, name);
 
     CHECK(sum);
     if (sum) {
@@ -39,7 +38,7 @@ static void check_sum(const struct cprof_profile *p,
 
 static void test_functions_of_a_known_profile(void)
 {
-    struct cprof_function_sum *sums;
+    struct cprof_frame_sum *sums;
     struct cprof_profile *p;
     size_t n;
 
@@ -63,7 +62,7 @@ static void test_functions_of_a_known_profile(void)
 
 static void test_recursion_counts_a_row_once(void)
 {
-    struct cprof_function_sum *sums;
+    struct cprof_frame_sum *sums;
     struct cprof_profile *p;
     size_t n;
 
@@ -81,7 +80,7 @@ static void test_recursion_counts_a_row_once(void)
 
 static void test_places_without_a_name_are_unknown_in_their_module(void)
 {
-    struct cprof_function_sum *sums;
+    struct cprof_frame_sum *sums;
     struct cprof_profile *p;
     uint32_t location;
     struct cprof_row row = {.values = {1, 4}};
@@ -102,53 +101,10 @@ static void test_places_without_a_name_are_unknown_in_their_module(void)
     cprof_profile_unref(p);
 }
 
-/* A profile of random stacks of few functions: much recursion, inlining and sharing. */
-static int random_profile(uint64_t seed, struct cprof_profile **ret)
-{
-    static const char *const FRAMES[] = {"a",      "b",      "c",       "a+b", "b+a",
-                                         "a+a",    "libx!a", "libx!c",  "?",   "c+b",
-                                         "libx!?", "d",      "libx!a+c"};
-    struct cprof_profile *p = NULL;
-    int r = profile_new(&p);
-
-    for (int i = 0; i < 300 && r >= 0; i++) {
-        char stack[256] = "main";
-        seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-        for (uint64_t bits = seed >> 20, n = bits % 9; n; n--, bits /= 13) {
-            strcat(stack, ";");
-            strcat(stack, FRAMES[bits % 13]);
-        }
-        r = profile_row(p, i / 30.0, 7 + i % 3, stack, (int64_t)(seed >> 50) - 100);
-    }
-    *ret = p;
-    return r;
-}
-
-/* The frames of a row as (name, module), leaf first, by following parents. */
-static size_t frames_of(const struct cprof_profile *p, size_t row, uint32_t (*frames)[2])
-{
-    const struct cprof_stacks *s = p->stacks;
-    size_t n = 0;
-
-    for (uint32_t at = p->stack[row]; at != CPROF_NONE; at = s->nodes.data[at].parent) {
-        const struct cprof_location *l = &s->locations.data[s->nodes.data[at].location];
-        for (uint32_t i = 0; i < l->n_lines; i++, n++) {
-            uint32_t function = s->lines.data[l->first_line + i].function;
-            frames[n][0] = s->functions.data[function].name;
-            frames[n][1] = s->functions.data[function].module;
-        }
-        if (!l->n_lines) {
-            frames[n][0] = s->unknown;
-            frames[n++][1] = s->mappings.data[l->mapping].module;
-        }
-    }
-    return n;
-}
-
 static void test_functions_agree_with_a_sum_by_rows(void)
 {
     for (uint64_t seed = 1; seed < 20; seed++) {
-        struct cprof_function_sum *sums;
+        struct cprof_frame_sum *sums;
         struct cprof_profile *p;
         size_t n;
 
@@ -160,8 +116,8 @@ static void test_functions_agree_with_a_sum_by_rows(void)
                 uint32_t frames[64][2];
                 size_t n_frames = frames_of(p, row, frames), is_in = 0;
                 for (size_t k = 0; k < n_frames; k++) {
-                    bool is_it =
-                        frames[k][0] == sums[i].name && frames[k][1] == sums[i].module;
+                    bool is_it = frames[k][0] == sums[i].frame.name &&
+                                 frames[k][1] == sums[i].frame.module;
                     is_in |= is_it;
                     self += !k && is_it ? p->values[1][row] : 0;
                 }
@@ -245,7 +201,7 @@ static void test_very_deep_stacks(void)
     enum { DEPTH = 200000 };
     uint32_t *frames = malloc(DEPTH * sizeof(*frames)), a, b;
     struct cprof_row row = {.values = {1, 10}};
-    struct cprof_function_sum *sums;
+    struct cprof_frame_sum *sums;
     struct cprof_tree_node *tree;
     struct cprof_profile *p;
     size_t n;
@@ -273,7 +229,7 @@ static void test_very_deep_stacks(void)
 
 static void test_an_empty_profile_has_an_empty_tree(void)
 {
-    struct cprof_function_sum *sums;
+    struct cprof_frame_sum *sums;
     struct cprof_tree_node *tree;
     struct cprof_profile *p;
     size_t n;
@@ -467,7 +423,7 @@ static void test_leaf_functions_by_row(void)
 
 static int attempt(void *unused)
 {
-    struct cprof_function_sum *sums;
+    struct cprof_frame_sum *sums;
     struct cprof_tree_node *tree;
     struct cprof_filter filter = {0};
     struct cprof_profile *p, *view;

@@ -13,13 +13,13 @@ static const char *text(const struct cprof_profile *p, uint32_t string)
 
 static int64_t total_of(const struct cprof_profile *p, const char *name)
 {
-    struct cprof_function_sum *sums;
+    struct cprof_frame_sum *sums;
     int64_t total = 0;
     size_t n;
 
     CHECK_EQ(cprof_view_functions(p, 1, &sums, &n), 0);
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(text(p, sums[i].name), name))
+        if (!strcmp(text(p, sums[i].frame.name), name))
             total += sums[i].total;
     free(sums);
     return total;

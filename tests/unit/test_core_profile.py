@@ -404,3 +404,37 @@ def test_the_frame_tree_gives_the_stacks(sample):
             assert line == 0
             at = parent[at]
         assert read == core.stack(stack)
+
+
+def test_the_graph_has_nodes_and_edges(core):
+    nodes, edges = core.graph(1, "functions")
+    assert nodes[:2] == [("[lost]", "", "", 0, 0, 500, 500), ("b", "prog", "", 0, 0, 400, 400)]
+    named = [node[0] for node in nodes]
+    assert [(named[a], named[b], *rest) for a, b, *rest in edges] == [
+        ("main", "a", 400, False, False),
+        ("a", "b", 400, False, False),
+        ("main", "c", 200, False, False),
+        ("[truncated]", "c", 100, False, False),
+    ]
+    kept, edges = core.graph(1, "functions", keep=bytes(node[0] in ("main", "b") for node in nodes))
+    assert [(node[0], node[5], node[6]) for node in kept] == [("b", 400, 400), ("main", 0, 600)]
+    assert edges == [(1, 0, 400, False, True)]
+    with pytest.raises(ValueError, match="keep mask"):
+        core.graph(1, "functions", keep=b"\1")
+    with pytest.raises(ValueError, match='no granularity "words"'):
+        core.graph(1, "words")
+    with pytest.raises(IndexError):
+        core.graph(2, "functions")
+
+
+def test_rows_and_frames_are_refined(core):
+    is_c = bytes(f[0] == "c" for f in core.functions_table), bytes(len(core.mappings))
+    assert core.refine(focus=is_c).totals() == [3, 300]
+    assert core.refine(ignore=is_c).totals() == [9, 900]
+    assert {row[0] for row in core.refine(hide=is_c).functions(1)} == {
+        "main", "a", "b", "[lost]", "[truncated]",
+    }  # fmt: skip
+    with pytest.raises(TypeError, match="hide is a pair"):
+        core.refine(hide=is_c[0])
+    with pytest.raises(ValueError, match="focus mask has 1 bytes"):
+        core.refine(focus=(b"\1", is_c[1]))

@@ -1,0 +1,388 @@
+#define _GNU_SOURCE /* qsort_r */
+#include "view_frames.h"
+
+struct place { /* a node in the order of the walk */
+    int64_t self;
+    uint32_t location;
+    uint32_t end; /* where the places of all that it calls end */
+};
+
+struct step { /* a node on the path */
+    uint32_t location, end;
+    int64_t before;   /* sum of self of all places before its own */
+    uint32_t last;    /* group of the innermost frame kept so far, CPROF_NONE: none */
+    bool is_residual; /* frames that are not kept came after it */
+};
+
+/* A walk over the used nodes, callers before what they call, that knows at each node
+ * which groups its callers hold: a node's total counts for a group only where the group
+ * enters the path, so recursion counts once. Edges are counted the same way.
+ *
+ * The order is made first, with all that the walk needs: going through the trie from
+ * child to child would wait for memory at every step. */
+struct walk {
+    const struct view_groups *groups;
+    const uint8_t *keep; /* by group; NULL: all are kept */
+    bool wants_edges;
+    struct place *places;
+    size_t n; /* places */
+    struct step *path;
+    size_t depth;
+    int64_t sum;                              /* of self, up to here */
+    uint32_t *n_on_path;                      /* by group */
+    uint8_t *occurs;                          /* by group */
+    struct cprof_frame_sum *sums;             /* by group */
+    struct cprof_map edge_ids;                /* caller << 32 | callee -> edge */
+    CPROF_VEC(struct cprof_graph_edge) edges; /* between groups */
+    CPROF_VEC(uint32_t) n_on_path_of_edges;   /* by edge */
+    CPROF_VEC(uint32_t) edge_path;            /* for each kept frame, or CPROF_NONE */
+};
+
+static void walk_deinit(struct walk *walk)
+{
+    free(walk->places);
+    free(walk->path);
+    free(walk->n_on_path);
+    free(walk->occurs);
+    free(walk->sums);
+    cprof_map_deinit(&walk->edge_ids);
+    cprof_vec_free(&walk->edges);
+    cprof_vec_free(&walk->n_on_path_of_edges);
+    cprof_vec_free(&walk->edge_path);
+}
+
+/* By node: how many used nodes it and all that it calls are. */
+static void count_called(const struct cprof_stacks *s, const struct view_sums *sums,
+                         uint32_t *sizes)
+{
+    for (size_t i = s->nodes.n; i-- > 0;) {
+        uint32_t parent = s->nodes.data[i].parent;
+        if (!sizes[i] && !sums->is_used[i])
+            continue;
+        sizes[i]++;
+        if (parent != CPROF_NONE)
+            sizes[parent] += sizes[i];
+    }
+}
+
+/* Each node goes where its caller has room left, and takes as much of it as its size.
+ * From then on sizes[node] is where its own room begins. */
+static void put_in_order(struct walk *walk, const struct view_sums *sums, uint32_t *sizes)
+{
+    const struct cprof_stacks *s = walk->groups->stacks;
+    uint32_t outermost = 0;
+
+    for (size_t i = 0; i < s->nodes.n; i++) {
+        const struct cprof_node *node = &s->nodes.data[i];
+        uint32_t *room = node->parent == CPROF_NONE ? &outermost : &sizes[node->parent];
+        struct place place = {sums->self[i], node->location, *room + sizes[i]};
+        if (!sizes[i])
+            continue;
+        walk->places[*room] = place;
+        sizes[i] = *room + 1;
+        *room = place.end;
+    }
+    walk->n = outermost;
+}
+
+static int make_order(struct walk *walk, const struct view_sums *sums)
+{
+    const struct cprof_stacks *s = walk->groups->stacks;
+    uint32_t *sizes = calloc(s->nodes.n + 1, sizeof(*sizes));
+
+    walk->places = malloc((s->nodes.n + 1) * sizeof(*walk->places));
+    walk->path = malloc((s->nodes.n + 1) * sizeof(*walk->path));
+    if (sizes && walk->places && walk->path) {
+        count_called(s, sums, sizes);
+        put_in_order(walk, sums, sizes);
+    }
+    free(sizes);
+    return sizes && walk->places && walk->path ? 0 : -ENOMEM;
+}
+
+static int walk_init(struct walk *walk, const struct view_sums *sums)
+{
+    size_t n_groups = walk->groups->all.n;
+
+    walk->n_on_path = calloc(n_groups + 1, sizeof(*walk->n_on_path));
+    walk->occurs = calloc(n_groups + 1, 1);
+    walk->sums = calloc(n_groups + 1, sizeof(*walk->sums));
+    if (!walk->n_on_path || !walk->occurs || !walk->sums)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_groups; i++)
+        walk->sums[i].frame = walk->groups->all.data[i];
+    return make_order(walk, sums);
+}
+
+static int number_edge(struct walk *walk, uint32_t caller, uint32_t callee, uint32_t *ret)
+{
+    struct cprof_graph_edge edge = {
+        .caller = caller, .callee = callee, .is_inlined = true};
+    uint64_t key = (uint64_t)caller << 32 | callee;
+
+    *ret = cprof_map_get(&walk->edge_ids, key);
+    if (*ret != CPROF_MAP_NONE)
+        return 0;
+    *ret = (uint32_t)walk->edges.n;
+    if (*ret == CPROF_MAP_NONE || cprof_vec_push(&walk->edges, edge) < 0 ||
+        cprof_vec_push(&walk->n_on_path_of_edges, 0) < 0)
+        return -ENOMEM;
+    return cprof_map_add(&walk->edge_ids, key, *ret);
+}
+
+/* Of a stack that passes an edge several times, the outermost says how. */
+static int enter_edge(struct walk *walk, const struct step *step, uint32_t callee,
+                      bool is_inlined)
+{
+    uint32_t id = CPROF_NONE;
+
+    if (step->last != CPROF_NONE && step->last != callee) {
+        int r = number_edge(walk, step->last, callee, &id);
+        if (r < 0)
+            return r;
+        if (!walk->n_on_path_of_edges.data[id]++) {
+            walk->edges.data[id].is_inlined &= is_inlined;
+            walk->edges.data[id].is_residual |= step->is_residual;
+        }
+    }
+    return cprof_vec_push(&walk->edge_path, id);
+}
+
+static bool is_kept(const struct walk *walk, uint32_t group)
+{
+    return !walk->keep || walk->keep[group];
+}
+
+static int enter(struct walk *walk, const struct place *at)
+{
+    struct step step = {.last = CPROF_NONE};
+    uint32_t n = view_n_frames(walk->groups, at->location);
+
+    if (walk->depth)
+        step = walk->path[walk->depth - 1];
+    step.location = at->location;
+    step.end = at->end;
+    step.before = walk->sum;
+    for (uint32_t i = n; i-- > 0;) {
+        uint32_t group = view_frame(walk->groups, at->location, i);
+        if (!is_kept(walk, group)) {
+            step.is_residual = true;
+            continue;
+        }
+        walk->n_on_path[group]++;
+        walk->occurs[group] = 1;
+        if (walk->wants_edges && enter_edge(walk, &step, group, i + 1 < n) < 0)
+            return -ENOMEM;
+        step.last = group;
+        step.is_residual = false;
+    }
+    if (step.last != CPROF_NONE && !step.is_residual) {
+        int64_t *self = &walk->sums[step.last].self;
+        *self = cprof_sum(*self, at->self);
+    }
+    walk->sum = cprof_sum(walk->sum, at->self);
+    walk->path[walk->depth++] = step;
+    return 0;
+}
+
+static void leave_edge(struct walk *walk, int64_t total)
+{
+    uint32_t id = walk->edge_path.data[--walk->edge_path.n];
+    struct cprof_graph_edge *edge = id == CPROF_NONE ? NULL : &walk->edges.data[id];
+
+    if (edge && !--walk->n_on_path_of_edges.data[id])
+        edge->value = cprof_sum(edge->value, total);
+}
+
+/* What was summed up since a node was entered is its total. */
+static void leave(struct walk *walk)
+{
+    const struct step *step = &walk->path[--walk->depth];
+    int64_t total = (int64_t)((uint64_t)walk->sum - (uint64_t)step->before);
+
+    for (uint32_t i = view_n_frames(walk->groups, step->location); i-- > 0;) {
+        uint32_t group = view_frame(walk->groups, step->location, i);
+        struct cprof_frame_sum *sum = &walk->sums[group];
+        if (!is_kept(walk, group))
+            continue;
+        if (!--walk->n_on_path[group])
+            sum->total = cprof_sum(sum->total, total);
+        if (walk->wants_edges)
+            leave_edge(walk, total);
+    }
+}
+
+static int walk_places(struct walk *walk)
+{
+    for (uint32_t at = 0; at < walk->n; at++) {
+        while (walk->depth && walk->path[walk->depth - 1].end <= at)
+            leave(walk);
+        if (enter(walk, &walk->places[at]) < 0)
+            return -ENOMEM;
+    }
+    while (walk->depth)
+        leave(walk);
+    return 0;
+}
+
+static int compare_frames(const struct cprof_stacks *s, const struct cprof_frame *a,
+                          const struct cprof_frame *b)
+{
+    int r = view_compare_text(s, a->name, b->name);
+
+    r = r ? r : view_compare_text(s, a->module, b->module);
+    r = r ? r : view_compare_text(s, a->filename, b->filename);
+    r = r ? r : (a->line > b->line) - (a->line < b->line);
+    return r ? r : (a->address > b->address) - (a->address < b->address);
+}
+
+static int compare_groups(const void *a_arg, const void *b_arg, void *walk_arg)
+{
+    const struct walk *walk = walk_arg;
+    const struct cprof_frame_sum *a = &walk->sums[*(const uint32_t *)a_arg];
+    const struct cprof_frame_sum *b = &walk->sums[*(const uint32_t *)b_arg];
+
+    if (a->self != b->self)
+        return a->self > b->self ? -1 : 1;
+    if (a->total != b->total)
+        return a->total > b->total ? -1 : 1;
+    return compare_frames(walk->groups->stacks, &a->frame, &b->frame);
+}
+
+/* The groups that occur, in order: owned, NULL without memory. */
+static uint32_t *order_groups(struct walk *walk, size_t *n)
+{
+    uint32_t *order = malloc((walk->groups->all.n + 1) * sizeof(*order));
+
+    *n = 0;
+    if (!order)
+        return NULL;
+    for (size_t i = 0; i < walk->groups->all.n; i++)
+        if (walk->occurs[i])
+            order[(*n)++] = (uint32_t)i;
+    qsort_r(order, *n, sizeof(*order), compare_groups, walk);
+    return order;
+}
+
+static int walk_groups(struct walk *walk, const struct view_groups *groups,
+                       const struct view_sums *sums, bool wants_edges,
+                       const uint8_t *keep)
+{
+    int r;
+
+    *walk = (struct walk){.groups = groups, .wants_edges = wants_edges, .keep = keep};
+    r = walk_init(walk, sums);
+    return r < 0 ? r : walk_places(walk);
+}
+
+/* By group, whether the node that it is in the graph of all is kept: owned. */
+static int find_kept(const struct view_groups *groups, const struct view_sums *sums,
+                     const struct cprof_graph_options *options, uint8_t **ret)
+{
+    uint32_t *order = NULL;
+    struct walk walk;
+    size_t n = 0;
+    int r = walk_groups(&walk, groups, sums, false, NULL);
+
+    *ret = calloc(groups->all.n + 1, 1);
+    if (r >= 0)
+        order = order_groups(&walk, &n);
+    if (r >= 0 && (!order || !*ret))
+        r = -ENOMEM;
+    if (r >= 0 && n != options->n_keep)
+        r = -EINVAL;
+    for (size_t i = 0; i < n && r >= 0; i++)
+        (*ret)[order[i]] = options->keep[i];
+    free(order);
+    walk_deinit(&walk);
+    return r;
+}
+
+static int compare_edges(const void *a_arg, const void *b_arg)
+{
+    const struct cprof_graph_edge *a = a_arg, *b = b_arg;
+
+    if (a->value != b->value)
+        return a->value > b->value ? -1 : 1;
+    if (a->caller != b->caller)
+        return a->caller < b->caller ? -1 : 1;
+    return (a->callee > b->callee) - (a->callee < b->callee);
+}
+
+/* Nodes in order, and edges between them; takes the walk's edges. */
+static int make_graph(struct walk *walk, struct cprof_graph *ret)
+{
+    size_t n;
+    uint32_t *order = order_groups(walk, &n), *numbers = walk->n_on_path;
+
+    ret->nodes = malloc((n + 1) * sizeof(*ret->nodes));
+    if (!order || !ret->nodes) {
+        free(order);
+        free(ret->nodes);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        ret->nodes[i] = walk->sums[order[i]];
+        numbers[order[i]] = (uint32_t)i; /* no group is on the path any more */
+    }
+    ret->n_nodes = n;
+    free(order);
+    for (size_t i = 0; i < walk->edges.n; i++) {
+        struct cprof_graph_edge *edge = &walk->edges.data[i];
+        edge->caller = numbers[edge->caller];
+        edge->callee = numbers[edge->callee];
+    }
+    ret->edges = walk->edges.data;
+    ret->n_edges = walk->edges.n;
+    if (ret->n_edges)
+        qsort(ret->edges, ret->n_edges, sizeof(*ret->edges), compare_edges);
+    walk->edges.data = NULL;
+    return 0;
+}
+
+void cprof_graph_deinit(struct cprof_graph *graph)
+{
+    free(graph->nodes);
+    free(graph->edges);
+}
+
+int cprof_view_graph(const struct cprof_profile *p, size_t type,
+                     const struct cprof_graph_options *options, struct cprof_graph *ret)
+{
+    struct view_groups groups;
+    struct view_sums sums = {0};
+    struct walk walk = {0};
+    uint8_t *keep = NULL;
+    int r;
+
+    if (type >= p->n_types)
+        return -EINVAL;
+    r = view_groups_init(&groups, p->stacks, options->by, options->is_across_modules);
+    if (r >= 0)
+        r = view_sums_init(&sums, p, type);
+    if (r >= 0 && options->keep)
+        r = find_kept(&groups, &sums, options, &keep);
+    if (r >= 0)
+        r = walk_groups(&walk, &groups, &sums, options->wants_edges, keep);
+    if (r >= 0)
+        r = make_graph(&walk, ret);
+    walk_deinit(&walk);
+    view_sums_deinit(&sums);
+    view_groups_deinit(&groups);
+    free(keep);
+    return r;
+}
+
+int cprof_view_functions(const struct cprof_profile *p, size_t type,
+                         struct cprof_frame_sum **ret, size_t *n)
+{
+    struct cprof_graph_options options = {.by = CPROF_BY_FUNCTION};
+    struct cprof_graph graph;
+    int r = cprof_view_graph(p, type, &options, &graph);
+
+    if (r < 0)
+        return r;
+    *ret = graph.nodes;
+    *n = graph.n_nodes;
+    return 0;
+}
