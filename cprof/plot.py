@@ -4,6 +4,7 @@ matplotlib, and numpy with it, are imported when something is drawn.
 """
 
 import sys
+from zlib import crc32
 
 from cprof.errors import MissingPackage
 from cprof.names import is_kernel, last_part, printable, simplify
@@ -31,6 +32,7 @@ _HEADER, _FOOTER, _SIDE = 0.55, 0.55, 0.15
 _FONT = "DejaVu Sans"  # comes with matplotlib
 _FONT_SIZE, _MIN_FONT_SIZE = 7.5, 4.5
 _PADDING = 3.0  # pixels before and after a label
+_MIN_OUTLINED = 3.0  # pixels; an outline would hide the colour of what is narrower
 _MAX_LABELS = 1500
 _LEGEND = 6
 _ROW_SHARE, _ROWS_ALWAYS = 0.005, 30  # rows above these with less in them are left out
@@ -116,8 +118,6 @@ class Frames:
 
 def _hash(text: str) -> int:
     """The same in every process, unlike hash()."""
-    from zlib import crc32
-
     return crc32(text.encode("utf-8", "replace"))
 
 
@@ -212,9 +212,11 @@ def _draw_labels(ax: "Axes", frames: Frames, invert: bool, pixels: tuple[float, 
     if size < _MIN_FONT_SIZE:
         return
     ruler = _Ruler(size, dpi)
-    order = sorted(range(len(frames.names)), key=lambda i: -frames.width[i])[:_MAX_LABELS]
-    for i in order:
-        label = ruler.fit(printable(frames.names[i]), frames.width[i] * x_pixels - 2 * _PADDING)
+    rooms = frames.width * x_pixels - 2 * _PADDING
+    for i in (-rooms).argsort(kind="stable")[:_MAX_LABELS]:
+        if rooms[i] <= 0:
+            break
+        label = ruler.fit(printable(frames.names[i]), rooms[i])
         if not label:
             continue
         row = frames.n_rows - 1 - frames.row[i] if invert else frames.row[i]
@@ -305,15 +307,14 @@ def _draw(
     colors = module_colors(modules)
     box = ax.get_window_extent()
     row_pixels = box.height / frames.n_rows
-    ax.add_collection(
-        PolyCollection(
-            frames.boxes(options.invert),
-            facecolors=_face_colors(frames, colors, options.color),
-            edgecolors="white",
-            linewidths=0.5 if row_pixels > 4 else 0.0,
-        ),
-        autolim=False,
-    )
+    boxes = frames.boxes(options.invert)
+    faces = _face_colors(frames, colors, options.color)
+    is_wide = (frames.width * box.width >= _MIN_OUTLINED) & (row_pixels > 4)
+    for part, outline in ((is_wide, 0.5), (~is_wide, 0.0)):
+        polygons = PolyCollection(
+            boxes[part], facecolors=faces[part], edgecolors="white", linewidths=outline
+        )
+        ax.add_collection(polygons, autolim=False)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, frames.n_rows)
     ax.set_axis_off()

@@ -21,8 +21,8 @@ STACKS = {"main@prog;hot@prog": 70, "main@prog;cold@lib.so": 29, "[lost]@": 1}
 
 def boxes(ax):
     """(left, right, bottom, top) of every frame drawn."""
-    (collection,) = [c for c in ax.collections if isinstance(c, PolyCollection)]
-    paths = [path.get_extents() for path in collection.get_paths()]
+    collections = [c for c in ax.collections if isinstance(c, PolyCollection)]
+    paths = [path.get_extents() for c in collections for path in c.get_paths()]
     return sorted((round(b.x0, 6), round(b.x1, 6), b.y0, b.y1) for b in paths)
 
 
