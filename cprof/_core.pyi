@@ -233,6 +233,7 @@ class Session:
         pids: Sequence[int] | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        stdio: tuple[int, int, int] = (0, 1, 2),
         event: str = "auto",
         freq: float = 0,
         period: int = 0,

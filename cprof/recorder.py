@@ -22,7 +22,10 @@ from cprof.profile import Profile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Self, TypeAlias
+    from typing import Any, Protocol, Self, TypeAlias
+
+    class HasFileno(Protocol):
+        def fileno(self) -> int: ...
 
     TargetLike: TypeAlias = "int | Sequence[str] | Sequence[int] | Target"
 
@@ -37,11 +40,12 @@ _FOREVER = 3600.0
 class Target:
     """What to record: a command that will be started, or processes that run.
 
-    Exactly one of `argv` and `pids` is not empty. `env` and `cwd` are for a command; None
-    is the caller's own.
+    Exactly one of `argv` and `pids` is not empty. All else is for a command, and None is
+    the caller's own: `env`, `cwd`, and the files `stdin`, `stdout` and `stderr`, each a
+    descriptor or what has one (`fileno()`), open until the recording has started.
     """
 
-    __slots__ = ("argv", "cwd", "env", "pids")
+    __slots__ = ("argv", "cwd", "env", "pids", "stdio")
 
     def __init__(
         self,
@@ -50,17 +54,22 @@ class Target:
         pids: Sequence[int] = (),
         env: Mapping[str, str] | None = None,
         cwd: "str | os.PathLike[str] | None" = None,
+        stdin: "int | HasFileno | None" = None,
+        stdout: "int | HasFileno | None" = None,
+        stderr: "int | HasFileno | None" = None,
     ) -> None:
         if isinstance(argv, (str, bytes)):
             raise _one_string(argv)
         if bool(argv) == bool(pids):
             raise ValueError("nothing to record: give a command or process ids, one of the two")
-        if pids and (env is not None or cwd is not None):
-            raise ValueError("env and cwd are for a command; a running process has its own")
+        own = (env, cwd, stdin, stdout, stderr)
+        if pids and any(value is not None for value in own):
+            raise ValueError("env, cwd and files are for a command; a process has its own")
         self.argv = tuple(_word(word) for word in argv)
         self.pids = tuple(dict.fromkeys(_pid(pid) for pid in pids))
         self.env = None if env is None else dict(env)
         self.cwd = None if cwd is None else os.fsdecode(cwd)
+        self.stdio = (_descriptor(stdin, 0), _descriptor(stdout, 1), _descriptor(stderr, 2))
 
     @classmethod
     def of(
@@ -111,6 +120,12 @@ def _word(word: object) -> str:
     if isinstance(word, (str, os.PathLike)):
         return os.fsdecode(word)
     raise TypeError(f"a command's words are str, not {type(word).__name__} ({word!r})")
+
+
+def _descriptor(file: "int | HasFileno | None", default: int) -> int:
+    if file is None:
+        return default
+    return file if isinstance(file, int) else file.fileno()
 
 
 def _pid(pid: int) -> int:
@@ -198,6 +213,7 @@ class Recorder:
                 pids=target.pids or None,
                 env=target.env,
                 cwd=target.cwd,
+                stdio=target.stdio,
                 **self._options,
             )
         with translated(command=target.argv[0] if target.argv else None):

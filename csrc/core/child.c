@@ -11,9 +11,23 @@
 
 extern char **environ;
 
+/* Make `stdio` the descriptors 0, 1 and 2; each may be one of these itself. */
+static int place_stdio(const int *stdio)
+{
+    int copies[3];
+
+    for (int i = 0; i < 3; i++)
+        if (stdio[i] != i && (copies[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3)) < 0)
+            return -1;
+    for (int i = 0; i < 3; i++)
+        if (stdio[i] != i && dup2(copies[i], i) < 0)
+            return -1;
+    return 0;
+}
+
 /* Between fork and exec in a program that has threads: only async-signal-safe calls. */
 static void run_child(int go, int failure, const char *const *argv,
-                      const char *const *envp, const char *cwd,
+                      const char *const *envp, const char *cwd, const int *stdio,
                       const struct rlimit *files)
 {
     static const int ignored_by_python[] = {SIGPIPE, SIGXFSZ};
@@ -32,7 +46,7 @@ static void run_child(int go, int failure, const char *const *argv,
     if (n != 1)
         _exit(127); /* never let go */
     setrlimit(RLIMIT_NOFILE, files);
-    if (!cwd || chdir(cwd) == 0) {
+    if ((!stdio || place_stdio(stdio) == 0) && (!cwd || chdir(cwd) == 0)) {
         if (envp)
             environ = (char **)envp;
         execvp(argv[0], (char *const *)argv);
@@ -43,7 +57,7 @@ static void run_child(int go, int failure, const char *const *argv,
 }
 
 int cprof_child_create(struct cprof_child *child, const char *const *argv,
-                       const char *const *envp, const char *cwd,
+                       const char *const *envp, const char *cwd, const int *stdio,
                        const struct rlimit *files, struct cprof_error *err)
 {
     int go[2], failure[2];
@@ -62,7 +76,7 @@ int cprof_child_create(struct cprof_child *child, const char *const *argv,
     pid = fork();
     if (pid == 0) {
         close(go[1]);
-        run_child(go[0], failure[1], argv, envp, cwd, files);
+        run_child(go[0], failure[1], argv, envp, cwd, stdio, files);
     }
     close(go[0]);
     close(failure[1]);

@@ -15,10 +15,10 @@ struct cprof_child {
 };
 
 /* Fork a child that waits. argv[0] is looked up in PATH as execvp(3) does. `files` is the
- * RLIMIT_NOFILE that it gets (the session may have raised its own). 0 or negative errno.
- */
+ * RLIMIT_NOFILE that it gets (the session may have raised its own), `stdio` the three
+ * descriptors that become its 0, 1 and 2 (NULL: ours). 0 or negative errno. */
 int cprof_child_create(struct cprof_child *child, const char *const *argv,
-                       const char *const *envp, const char *cwd,
+                       const char *const *envp, const char *cwd, const int *stdio,
                        const struct rlimit *files, struct cprof_error *err);
 
 /* Let it go; waits until its exec has worked (0) or failed (negative errno, named). */

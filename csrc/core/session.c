@@ -107,7 +107,7 @@ static int add_targets(struct cprof_session *s,
             return cprof_error_set(err, -EINVAL, "session: the command is empty");
         s->name = strdup(options->argv[0]);
         r = cprof_child_create(&s->child, options->argv, options->envp, options->cwd,
-                               &s->files, err);
+                               options->stdio, &s->files, err);
         s->child_pid = s->child.pid;
         if (r == 0)
             r = add_target(s, s->child.pid, err);

@@ -24,6 +24,7 @@ struct cprof_session_options {
     const char *const *argv; /* a child to start, NULL-terminated; or NULL: attach */
     const char *const *envp; /* its environment; NULL: ours */
     const char *cwd;         /* its directory; NULL: ours */
+    const int *stdio;        /* what its descriptors 0, 1 and 2 are; NULL: ours */
     const pid_t *pids;       /* attach: these processes, all their threads */
     size_t n_pids;
     const char *event;    /* see event.h; "auto" */

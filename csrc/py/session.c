@@ -177,25 +177,26 @@ static PyObject *make(PyTypeObject *type, const struct cprof_session_options *op
 
 static PyObject *Session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"argv",   "pids",   "env",         "cwd",    "event",
-                            "freq",   "period", "jitter",      "follow", "kernel",
-                            "unwind", "verify", "stack_bytes", "stack",  "ring_bytes",
-                            "lines",  NULL};
+    static char *names[] = {"argv",       "pids",   "env",    "cwd",         "stdio",
+                            "event",      "freq",   "period", "jitter",      "follow",
+                            "kernel",     "unwind", "verify", "stack_bytes", "stack",
+                            "ring_bytes", "lines",  NULL};
     struct arguments a = {Py_None, Py_None, Py_None, Py_None, NULL, NULL, NULL, NULL};
     struct cprof_session_options options = {.event = "auto", .unwind = "auto"};
     unsigned long long period = 0;
-    int jitter = 1, follow = 1;
+    int jitter = 1, follow = 1, stdio[3] = {0, 1, 2};
     int stack_bytes = -1;
     Py_ssize_t ring_bytes = 0;
     PyObject *self = NULL;
 
     options.kernel = options.lines = -1;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$OOOOsdKppisdisni:Session", names, &a.argv, &a.pids, &a.env,
-            &a.cwd, &options.event, &options.freq, &period, &jitter, &follow,
-            &options.kernel, &options.unwind, &options.verify, &stack_bytes,
-            &options.stack, &ring_bytes, &options.lines))
+            args, kwargs, "|$OOOO(iii)sdKppisdisni:Session", names, &a.argv, &a.pids,
+            &a.env, &a.cwd, &stdio[0], &stdio[1], &stdio[2], &options.event,
+            &options.freq, &period, &jitter, &follow, &options.kernel, &options.unwind,
+            &options.verify, &stack_bytes, &options.stack, &ring_bytes, &options.lines))
         return NULL;
+    options.stdio = stdio;
     options.period = period;
     options.jitter = jitter;
     options.follow = follow;

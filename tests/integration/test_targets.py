@@ -324,3 +324,14 @@ def test_stacks_of_all_threads_now(workload, running):
         assert expected in functions, functions
         assert stack.end == "root"
     assert target.process.poll() is None, "the target goes on"
+
+
+def test_output_of_a_command_goes_to_the_files_that_are_given(tmp_path, workload):
+    (tmp_path / "in").write_text("echo out; echo err >&2\n")
+    spin = workload("spin.c")
+    with (tmp_path / "in").open() as asked, (tmp_path / "out").open("w") as said:
+        script = f"sh; exec {spin} --seconds 0.2"
+        target = cprof.Target(["sh", "-c", script], stdin=asked, stdout=said, stderr=said)
+        profile = cprof.record(target)
+    assert "spin" in {row.function for row in profile.functions()}
+    assert (tmp_path / "out").read_text().splitlines()[:2] == ["out", "err"]

@@ -504,3 +504,12 @@ def test_targets_that_cannot_be_recorded(tmp_path):
             cprof.record(target, duration=0.1)
     with pytest.raises(InvalidOption, match="cwd"):
         cprof.record(["true"], cwd=tmp_path / "none")
+
+
+def test_files_of_a_command_are_descriptors_or_what_has_one(tmp_path):
+    with (tmp_path / "out").open("w") as out:
+        target = cprof.Target(["true"], stdin=out.fileno(), stdout=out)
+        assert target.stdio == (out.fileno(), out.fileno(), 2)
+    assert cprof.Target(["true"]).stdio == (0, 1, 2)
+    with pytest.raises(ValueError, match="files are for a command"):
+        cprof.Target(pids=[1], stdout=1)
