@@ -32,6 +32,18 @@ from cprof.stacks import dump
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def load_ipython_extension(shell: "InteractiveShell") -> None:
+    """`%load_ext cprof` in IPython and Jupyter: the magics of `cprof.notebook`."""
+    from cprof.notebook import Magics
+
+    Magics(shell).register()
+
+
 __all__ = [
     "CommandNotExecutable",
     "CommandNotFound",

@@ -36,7 +36,6 @@ _MIN_OUTLINED = 3.0  # pixels; an outline would hide the colour of what is narro
 _MAX_LABELS = 1500
 _LEGEND = 6
 _ROW_SHARE, _ROWS_ALWAYS = 0.005, 30  # rows above these with less in them are left out
-_NOTEBOOK_MAX = 1 << 20  # bytes of SVG in a notebook's output
 
 
 class Options:
@@ -404,18 +403,6 @@ def render(profile: "Profile", type_index: int, format: str) -> bytes:
             file, format=format, dpi=_DPI * (2 if format == "png" else 1), metadata=metadata
         )
     return file.getvalue()
-
-
-def pictures(profile: "Profile") -> dict[str, str | bytes]:
-    """The flame graph for a notebook by MIME type: SVG, or PNG where that would be large;
-    nothing without matplotlib."""
-    try:
-        svg = render(profile, profile._core.default_type, "svg")
-    except MissingPackage:
-        return {}
-    if len(svg) <= _NOTEBOOK_MAX:
-        return {"image/svg+xml": svg.decode()}
-    return {"image/png": render(profile, profile._core.default_type, "png")}
 
 
 def _need_matplotlib() -> None:

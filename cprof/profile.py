@@ -14,6 +14,7 @@ from cprof.rows import FunctionRow, ModuleQuality, Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
     from typing import Any
 
@@ -433,15 +434,18 @@ class Profile:
         return page(self, sample_type=sample_type, lines=lines, timed=timed, max_bytes=max_bytes)
 
     def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> dict[str, str | bytes]:
-        """What a notebook shows: the top functions as text and a flame graph."""
-        bundle: dict[str, str | bytes] = {"text/plain": str(self.top())}
-        if self.samples or self.lost:
-            from cprof import plot
+        self, include: "Collection[str] | None" = None, exclude: "Collection[str] | None" = None
+    ) -> dict[str, str]:
+        """What a notebook shows: the page; a flame graph; the top functions as text."""
+        from cprof import display, plot
 
-            bundle.update(plot.pictures(self))
-        return bundle
+        return display.bundle(
+            self,
+            lambda: str(self.top()),
+            lambda: plot.render(self, self._core.default_type, "png"),
+            include,
+            exclude,
+        )
 
     def __repr__(self) -> str:
         from cprof.report import summary

@@ -86,12 +86,11 @@ def test_columns_are_numpy_arrays_without_a_copy(profile):
     assert int(numpy.asarray(profile.columns["cpu"]).size) == profile.samples
 
 
-def test_notebook_shows_text_and_a_picture(profile):
+def test_notebook_shows_the_page_a_picture_and_text(profile):
     pytest.importorskip("matplotlib")
     bundle = profile._repr_mimebundle_()
     assert "churn" in bundle["text/plain"]
-    picture = bundle.get("image/svg+xml") or bundle.get("image/png")
-    assert picture
+    assert set(bundle) == {"text/plain", "image/png", "text/html"}
 
 
 def test_sum_of_two_recordings(profile, workload):

@@ -418,18 +418,6 @@ def test_write_and_load_keep_totals_and_names(prof, tmp_path):
     assert again.threads == prof.threads
 
 
-def test_notebook_bundle_has_text_and_a_picture(prof):
-    pytest.importorskip("matplotlib")
-    bundle = prof._repr_mimebundle_()
-    assert "memcpy" in bundle["text/plain"]
-    assert bundle["image/svg+xml"].startswith("<?xml")
-
-
-def test_notebook_bundle_without_matplotlib_is_text(prof, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    assert set(prof._repr_mimebundle_()) == {"text/plain"}
-
-
 def test_decoded_bytes_are_the_files():
     p = cprof.Profile(_core.decode_pprof(encode([(("f@p",), [1, 2], {})]), "x"))
     assert p.totals == {"samples": 1, "cpu": 2}
