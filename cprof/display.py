@@ -11,19 +11,19 @@ from cprof.errors import MissingPackage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cprof.page import Diff, Profile, Recording
+    from typing import Any
 
 PAGE_MAX = 2 << 20  # bytes of a page in a notebook's output; a larger one is pruned, and says so
 
 
 def bundle(
-    subject: "Profile | Diff | Recording",
+    subject: "Any",
     text: Callable[[], str],
     picture: Callable[[], bytes],
     include: Collection[str] | None = None,
     exclude: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """The MIME bundle of `subject` for `_repr_mimebundle_`, whose arguments `include` and
+    """The MIME bundle of `subject`, a Profile, Diff or Recording, for `_repr_mimebundle_`, whose arguments `include` and
     `exclude` are; `text` and `picture` (PNG) are made when they are wanted.
 
     Never raises: what cannot be made is not there, and the others say why.
