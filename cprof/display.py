@@ -23,8 +23,8 @@ def bundle(
     include: Collection[str] | None = None,
     exclude: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """The MIME bundle of `subject`, a Profile, Diff or Recording, for `_repr_mimebundle_`, whose arguments `include` and
-    `exclude` are; `text` and `picture` (PNG) are made when they are wanted.
+    """The MIME bundle of `subject`, a Profile, Diff or Recording; `include` and `exclude` are
+    the arguments of its `_repr_mimebundle_`. `text` and `picture` (PNG) are made when wanted.
 
     Never raises: what cannot be made is not there, and the others say why.
     """

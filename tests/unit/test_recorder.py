@@ -109,7 +109,7 @@ def test_targets_are_commands_or_pids():
     assert recorder.Target.of(["a"], env={"A": "1"}).env == {"A": "1"}
     assert cprof.Target(["/usr/bin/gcc"]).name == "gcc"
     assert recorder.Target.of(os.getpid()).name
-    with pytest.raises(ValueError, match="env and cwd"):
+    with pytest.raises(ValueError, match="env, cwd and files"):
         cprof.Target(pids=[1], cwd="/")
 
 
