@@ -132,13 +132,14 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def top(args: argparse.Namespace) -> int:
-    """Of a file, or live."""
-    if args.file is not None and args.pids:
-        raise errors.InvalidOption("top: give a file or -p PID, not both")
-    if args.file is not None:
+    """Of files, or live."""
+    if args.files and args.pids:
+        raise errors.InvalidOption("top: give files or -p PID, not both")
+    if args.files:
         return _run("cli_read.report", args)
     if not args.pids:
         raise errors.InvalidOption("top: nothing to show: give -p PID (live) or a file")
+    options.refuse_live(args)
     return _run("cli_record.top", args)
 
 
@@ -162,6 +163,9 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, **{"width": (terminal_width() or 80) - 2, **settings})
 
 
+_OUT = "the extension says which: .pb.gz .folded .svg .html .speedscope.json ..."
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     main = argparse.ArgumentParser(
@@ -180,7 +184,11 @@ def parser() -> argparse.ArgumentParser:
         usage: str | None = None,
     ) -> argparse.ArgumentParser:
         verb = verbs.add_parser(
-            name, help=text, description=f"{text}.", usage=usage, formatter_class=_Help
+            name,
+            help=text,
+            description=f"{text[:1].upper()}{text[1:]}.",
+            usage=usage or (f"cprof {name} [options] FILE ..." if "cli_read" in run else None),
+            formatter_class=_Help,
         )
         verb.set_defaults(run=run)
         return verb
@@ -200,47 +208,83 @@ def parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
-    verb = add("top", "cli.top", "the top functions: live (-p PID), or of a file")
-    options.add_recording(verb)
-    options.add_output_choice(verb)
+    verb = add(
+        "top", "cli.top", "the top functions: of FILE..., or live (-p PID)",
+        usage="cprof top [options] (FILE ... | -p PID)",
+    )  # fmt: skip
+    options.add_question(verb, nargs="*", has_rows=True)
+    options.add_json(verb, "function, module, self, total; file, line, address where asked for")
     verb.add_argument("--every", type=float, default=1.0, metavar="S", help="live: refresh")
-    verb.add_argument("file", nargs="?")
+    options.add_recording(verb)
 
-    verb = add("report", "cli_read.report", "the top functions of a profile, or its call tree")
-    options.add_output_choice(verb)
-    verb.add_argument("--tree", action="store_true", help="the call tree")
+    verb = add("report", "cli_read.report", "top functions, or call paths (--tree)")
+    options.add_question(verb, has_rows=True)
+    options.add_json(verb, "as in top")
+    verb.add_argument("--tree", action="store_true", help="call paths from the outermost function")
     verb.add_argument(
         "--quality", action="store_true", help="how good the stacks are, by module, too"
     )
+
+    verb = add("tree", "cli_read.tree", "the call graph: each function, its callers and callees")
+    options.add_question(verb, has_rows=True, is_graph=True)
+    options.add_json(verb, "as in top, and callers and callees (as rows, with value, is_inlined)")
+
+    verb = add(
+        "peek", "cli_read.peek", "the callers and callees of functions that match REGEX",
+        usage="cprof peek [options] FILE ... REGEX",
+    )  # fmt: skip
+    options.add_question(verb, has_regex=True)
+    options.add_granularity(verb)
+    options.add_json(verb, "as in tree")
+
+    verb = add("traces", "cli_read.traces", "each distinct stack, and what it cost")
+    options.add_question(verb)
+    verb.add_argument("-lines", action="store_true", help="tell source lines apart")
+    verb.add_argument("-n", type=options.rows, metavar="N", help="so many (default: all)")
+    options.add_json(verb, "stack (of function, module; leaf first), samples, value, sums")
+
+    verb = add("tags", "cli_read.tags", "the labels of samples: thread, process, and others")
+    options.add_question(verb, has_mean=False)
+    verb.add_argument("-tagshow", metavar="REGEX", help="only keys that match")
+    verb.add_argument("-taghide", metavar="REGEX", help="no keys that match")
+    options.add_json(verb, "key, value, unit, total")
+
+    verb = add(
+        "list", "cli_read.list_lines", "the source of functions, with the cost of each line",
+        usage="cprof list [options] FILE ... REGEX",
+    )  # fmt: skip
+    options.add_question(verb, has_regex=True, has_mean=False)
+    verb.add_argument("-source_path", metavar="DIRS", help="where else sources are (DIR:DIR)")
+    verb.add_argument(
+        "-trim_path", metavar="PREFIX", default="", help="taken off the paths of sources"
+    )
+    options.add_json(
+        verb, "function, module, file, self, total, note, lines (number, self, total, source)"
+    )
+
+    verb = add(
+        "disasm", "cli_read.disasm", "the instructions of functions, with the cost of each",
+        usage="cprof disasm [options] FILE ... REGEX",
+    )  # fmt: skip
+    options.add_question(verb, has_regex=True, has_mean=False)
+    options.add_json(
+        verb, "function, module, file, self, total, note, "
+        "instructions (address, self, total, text, file, line)",
+    )  # fmt: skip
+
+    for name, text in (
+        ("flamegraph", "draw a flame graph (SVG or PNG)"),
+        ("export", "write profiles in another format"),
+    ):
+        verb = add(name, f"cli_read.{name}", text)
+        options.add_files(verb)
+        options.add_filters(verb)
+        verb.add_argument("-o", "--output", metavar="OUT", required=name == "export", help=_OUT)
+
+    verb = add("ui", "cli_read.ui", "open profiles as a page in the browser")
+    options.add_files(verb)
     options.add_filters(verb)
-    verb.add_argument("file")
-
-    for name, run, text in (
-        ("list", "cli_read.list_lines", "the source of functions, with the cost of each line"),
-        ("disasm", "cli_read.disasm", "the instructions of functions, with the cost of each"),
-    ):
-        verb = add(name, run, text)
-        verb.add_argument("--sample-type", metavar="NAME", help="for example cpu or samples")
-        if name == "list":
-            verb.add_argument(
-                "--source-path", metavar="DIRS", help="where else to look for sources (DIR:DIR)"
-            )
-            verb.add_argument(
-                "--trim-path", metavar="PREFIX", default="", help="taken off the paths of sources"
-            )
-        options.add_filters(verb)
-        verb.add_argument("file")
-        verb.add_argument("regex", help="functions whose name it matches")
-
-    for name, run, text in (
-        ("flamegraph", "cli_read.flamegraph", "draw a profile as a flame graph (SVG or PNG)"),
-        ("export", "cli_read.export", "write a profile in another format"),
-    ):
-        verb = add(name, run, text)
-        verb.add_argument("-o", "--output", metavar="OUT", required=name == "export")
-        verb.add_argument("--sample-type", metavar="NAME", help="for example cpu or samples")
-        options.add_filters(verb)
-        verb.add_argument("file")
+    verb.add_argument("-o", "--output", metavar="OUT.html", help="write the page there, no browser")
 
     verb = add("dump", "cli.dump", "the stack of every thread of a process, now")
     verb.add_argument("--json", action="store_true", help="JSON, for programs")
@@ -263,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # names are not always of this encoding
     try:
-        args = parser().parse_args(argv)
+        args = parser().parse_args(_spelled(sys.argv[1:] if argv is None else argv))
         status = _run(args.run, args)
         if sys.stdout:
             sys.stdout.flush()
@@ -278,6 +322,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(message(error))
         _forget_stdout()
         return exit_code(error)
+
+
+def _spelled(words: Sequence[str]) -> list[str]:
+    """pprof's options in one spelling; but the words after `record` may be the command's."""
+    return list(words) if words and words[0] == "record" else options.spelled(words)
 
 
 def _forget_stdout() -> None:

@@ -1,8 +1,9 @@
 """Options that several verbs of the command share, and what they accept."""
 
 import argparse
+from collections.abc import Sequence
 
-from cprof import events
+from cprof import errors, events
 
 
 def pids(text: str) -> list[int]:
@@ -25,27 +26,279 @@ def rows(text: str) -> int:
     return int(text)
 
 
-def add_output_choice(parser: argparse.ArgumentParser) -> None:
+def window(text: str) -> "tuple[float, float | None]":
+    """ "5:10", "5:", ":10" in seconds."""
+    start, separator, end = text.partition(":")
+    try:
+        if separator:
+            return float(start or 0), float(end) if end else None
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no window of seconds, as in 5:10, 5: or :10")
+
+
+def _is_true(word: str) -> bool:
+    if word.lower() not in _TRUE + _FALSE:
+        raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false")
+    return word.lower() in _TRUE
+
+
+def _unit(word: str) -> str:
+    from cprof.units import is_unit
+
+    if word and not is_unit(word):
+        raise argparse.ArgumentTypeError(f"{word!r} is no unit: say ns, us, ms, s, B, kB, MB ...")
+    return "" if word == "minimum" else word
+
+
+def _divisor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return value
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
+    return value
+
+
+# Words as pprof spells them: -focus=x, -focus x, --focus=x, -cum, -cum=false
+
+_GRANULARITIES = ("functions", "filefunctions", "files", "lines", "addresses", "modules")
+_LEGACY = {
+    "inuse_space": "inuse_space", "inuse_objects": "inuse_objects", "alloc_space": "alloc_space",
+    "alloc_objects": "alloc_objects", "total_delay": "delay", "contentions": "contentions",
+}  # fmt: skip
+_SWITCHES = {
+    "cum", "flat", "mean", "normalize", "relative_percentages", "noinlines", "call_tree", "json",
+    *_GRANULARITIES, *_LEGACY, "mean_delay",
+}  # fmt: skip
+_VALUES = {
+    "focus", "ignore", "hide", "show", "show_from", "prune_from", "tagfocus", "tagignore",
+    "tagshow", "taghide", "sample_index", "diff_base", "base", "nodefraction", "edgefraction",
+    "nodecount", "granularity", "divide_by", "unit", "sort", "source_path", "trim_path",
+    "window", "base_window", "sample_type", "trim",
+}  # fmt: skip
+_TRUE, _FALSE = ("true", "t", "1"), ("false", "f", "0")
+_DOUBLE = {"json", "window", "base_window"}  # words of our own
+_SAME = {"sample_type": "sample_index"}
+
+
+def spelled(words: "Sequence[str]") -> "list[str]":
+    """The words of a command line with pprof's options spelled in one way: `-name=value`, and
+    `-name` for a switch that is on, nothing for one that is off. Whatever else there is, and all
+    after `--`, stays."""
+    import re
+
+    out: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            return [*out, word, *left]
+        found = re.fullmatch(r"--?([a-z][a-z_-]+)(?:=(.*))?", word, re.DOTALL)
+        name = found[1].replace("-", "_") if found else ""
+        if found is None or name not in _SWITCHES | _VALUES:
+            out.append(word)
+            continue
+        value = found[2]
+        flag = _SAME.get(name, name)
+        flag = f"--{flag.replace('_', '-')}" if flag in _DOUBLE else f"-{flag}"
+        if name in _SWITCHES and value is not None and value.lower() in _FALSE:
+            out = [other for other in out if other != flag]
+        elif name in _SWITCHES:
+            out.append(flag if value is None or value.lower() in _TRUE else f"{flag}={value}")
+        elif value is None and name == "trim":
+            out.append(f"{flag}=true")
+        else:
+            value = next(left, None) if value is None else value
+            out.append(flag if value is None else f"{flag}={value}")
+    return out
+
+
+def _switch(group: "argparse._ArgumentGroup", name: str, help: str = argparse.SUPPRESS) -> None:
+    group.add_argument(f"-{name}", action="store_true", help=help)
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
-        "--json",
-        action="store_true",
-        help="an object with totals (by sample type), quality (see Profile.quality, and modules), "
-        "rows (of function, module, self, total, in order of self), sample_type, unit, duration, "
-        "event, command, labels",
-    )
-    parser.add_argument("-n", type=rows, metavar="ROWS", help="rows to show (0: all)")
-    parser.add_argument("--sample-type", metavar="NAME", help="for example cpu or samples")
+        "--json", action="store_true",
+        help=f"for programs: an object with sample_type, unit, total (what 100 %% is), totals (by "
+        f"sample type), duration (s), event, command, labels, and rows: {what}",
+    )  # fmt: skip
+
+
+def add_files(
+    parser: argparse.ArgumentParser, *, nargs: str = "+", has_regex: bool = False
+) -> None:
+    """FILE... (and REGEX, the last of them)."""
+    parser.add_argument(
+        "files", nargs=nargs, metavar="FILE",
+        help="profiles; several are added up" + (" (the last word is REGEX)" if has_regex else ""),
+    )  # fmt: skip
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("filters (globs; each may be given several times)")
-    for name, what in (
-        ("thread", "threads of this name or tid"),
-        ("comm", "processes of this name or pid"),
-        ("module", "samples in this program or library"),
-        ("under", "samples with this function on the stack"),
+    """What part of the files is looked at."""
+    group = parser.add_argument_group("which samples")
+    _add(group, "-sample_index", "TYPE", "which values: a name (cpu, samples ...) or a number")
+    for name in (*_LEGACY, "mean_delay"):
+        _switch(group, name)
+    group.add_argument(
+        "--window", type=window, metavar="A:B", help="of the seconds from A to B (A: and :B, too)"
+    )
+    for name, metavar, what in (
+        ("tagfocus", "TAG", "with this tag: key=regex, regex of key:value, or key=1kb:2mb"),
+        ("tagignore", "TAG", "without this tag"),
     ):
-        group.add_argument(f"--{name}", action="append", metavar="PATTERN", help=what)
+        _add(group, f"-{name}", metavar, what)
+    for name, what in (
+        ("thread", "of threads of this name or tid"),
+        ("comm", "of processes of this name or pid"),
+        ("module", "in this program or library"),
+        ("under", "with this function on the stack"),
+    ):
+        group.add_argument(
+            f"--{name}", action="append", metavar="GLOB", help=f"{what} (may be given again)"
+        )
+    group = parser.add_argument_group(
+        "which stacks and frames (REGEX: of functions, source files, programs and libraries)"
+    )
+    for name, what in (
+        ("focus", "only stacks with a frame that matches"),
+        ("ignore", "only stacks without one"),
+        ("hide", "without frames that match"),
+        ("show", "only frames that match"),
+        ("show_from", "from the outermost frame that matches inwards"),
+        ("prune_from", "without what the innermost function that matches calls"),
+    ):
+        _add(group, f"-{name}", "REGEX", what)
+    _switch(group, "noinlines", "without frames of inlined functions")
+
+
+def _add(group: "argparse._ArgumentGroup", flag: str, metavar: str, help: str) -> None:
+    group.add_argument(flag, metavar=metavar, help=help)
+
+
+def _add_base(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("less another profile (see also: cprof diff)")
+    for name, what in (
+        ("diff_base", "subtract FILE; 100 %% is FILE"),
+        ("base", "subtract FILE; 100 %% is the sum of all differences"),
+    ):
+        group.add_argument(f"-{name}", action="append", metavar="FILE", help=what)
+    group.add_argument("--base-window", type=window, metavar="A:B", help="of that one")
+    _switch(group, "normalize", "scale FILE... to the sum of the base first")
+
+
+def _add_values(parser: argparse.ArgumentParser, *, has_mean: bool = True) -> None:
+    group = parser.add_argument_group("values")
+    if has_mean:
+        _switch(group, "mean", "divide by the first sample type: the mean of each event")
+    group.add_argument("-divide_by", type=_divisor, default=1.0, metavar="N", help="divide by N")
+    group.add_argument(
+        "-unit", type=_unit, default="", help="ms, s, kB, MB ..., or auto: each value its own"
+    )
+    _switch(group, "relative_percentages", "100 %% is what passes the filters")
+
+
+def add_question(
+    parser: argparse.ArgumentParser, *, nargs: str = "+", has_regex: bool = False,
+    has_mean: bool = True, has_rows: bool = False, is_graph: bool = False,
+) -> None:  # fmt: skip
+    """All that a verb which answers from files takes."""
+    add_files(parser, nargs=nargs, has_regex=has_regex)
+    if has_rows:
+        group = add_granularity(parser)
+        _add_rows(group, is_graph=is_graph)
+    _add_values(parser, has_mean=has_mean)
+    add_filters(parser)
+    _add_base(parser)
+
+
+def add_granularity(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    group = parser.add_argument_group("rows")
+    group.add_argument(
+        "-granularity", choices=_GRANULARITIES, default=None, metavar="WHAT",
+        help=f"{', '.join(_GRANULARITIES)} (default: functions); also -lines and so on",
+    )  # fmt: skip
+    for name in _GRANULARITIES:
+        group.add_argument(
+            f"-{name}", dest=f"by_{name}", action="store_true", help=argparse.SUPPRESS
+        )
+    _switch(group, "cum", "in order of total, not of self; also -sort=cum")
+    _switch(group, "flat")
+    group.add_argument("-sort", choices=("cum", "flat"), help=argparse.SUPPRESS)
+    return group
+
+
+def _add_rows(group: "argparse._ArgumentGroup", *, is_graph: bool) -> None:
+    """How many rows."""
+    if is_graph:
+        _switch(group, "call_tree", "call paths, as report --tree")
+    usual = "80" if is_graph else "20"
+    group.add_argument(
+        "-n", "-nodecount", dest="n", type=rows, metavar="N",
+        help=f"so many (0: all; default: {usual}, of --json all)",
+    )  # fmt: skip
+    group.add_argument(
+        "-nodefraction", type=_fraction, metavar="F",
+        help="without rows whose total is below F of the whole"
+        + (" (default: 0.005, of --json 0)" if is_graph else ""),
+    )  # fmt: skip
+    if is_graph:
+        group.add_argument(
+            "-edgefraction", type=_fraction, metavar="F",
+            help="without calls below F of the whole (default: 0.001, of --json 0)",
+        )  # fmt: skip
+    group.add_argument(
+        "-trim", type=_is_true, default=True, metavar="false",
+        help="=false: all rows" + (" and calls" if is_graph else ""),
+    )  # fmt: skip
+
+
+def refuse_live(args: argparse.Namespace) -> None:
+    """What selects from files has no place in a live view."""
+    parser = argparse.ArgumentParser()
+    add_filters(parser)
+    _add_base(parser)
+    usual = vars(parser.parse_args([]))
+    for name in usual.keys() - {"sample_index", "mean_delay", *_LEGACY}:
+        if getattr(args, name) != usual[name]:
+            raise errors.InvalidOption(f"top -p: -{name} is for files; record into one first")
+
+
+def chosen_granularity(args: argparse.Namespace) -> str:
+    """From -granularity=lines, or -lines."""
+    given = [name for name in _GRANULARITIES if getattr(args, f"by_{name}", False)]
+    given += [args.granularity] if args.granularity else []
+    if len(set(given)) > 1:
+        raise errors.InvalidOption(f"one granularity, not {' and '.join(dict.fromkeys(given))}")
+    return given[0] if given else "functions"
+
+
+def is_cum(args: argparse.Namespace) -> bool:
+    if (args.cum or args.sort == "cum") and (args.flat or args.sort == "flat"):
+        raise errors.InvalidOption("-cum or -flat, not both")
+    return bool(args.cum or args.sort == "cum")
+
+
+def chosen_type(args: argparse.Namespace) -> "str | None":
+    """From -sample_index=x, or pprof's older -inuse_space and its kin."""
+    given = [args.sample_index] if args.sample_index else []
+    given += [_LEGACY[name] for name in _LEGACY if getattr(args, name, False)]
+    given += ["delay"] if args.mean_delay else []
+    if len(set(given)) > 1:
+        raise errors.InvalidOption(f"one sample type, not {' and '.join(given)}")
+    return given[0] if given else None
 
 
 def _stack_bytes(word: str) -> "int | str":

@@ -1,62 +1,218 @@
-"""Verbs that read a profile from a file: `report`, `top`, `list`, `disasm`, `flamegraph`,
-`export`. Results go to stdout or to a file."""
+"""Verbs that read profiles from files: `top`, `report`, `tree`, `peek`, `traces`, `tags`,
+`list`, `disasm`, `flamegraph`, `export`, `ui`. Results go to stdout or to a file.
+
+What pprof does in internal/driver: files are added up, a base is subtracted, filters apply,
+and percentages are of all that there was before the filters, unless told otherwise.
+"""
 
 import argparse
 import os
 import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
-from cprof import cli, errors
+from cprof import cli, cli_options, errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cprof.graph import Trim
+    from cprof.listing import Listing
     from cprof.profile import Profile
+    from cprof.question import Question
+    from cprof.report import Table
+
+    Window = tuple[float, float | None] | None
+
+_FRAMES = ("focus", "ignore", "hide", "show", "show_from", "prune_from")
+_GLOBS = ("thread", "comm", "module", "under")
 
 
-def _load(args: argparse.Namespace) -> "Profile":
+# Reading
+
+
+def load_files(paths: Sequence[str], window: "Window" = None) -> "Profile":
+    """The sum of these files, of their samples in `window`."""
+    from cprof.question import merged
+
+    return merged([_load(path, window) for path in paths])
+
+
+def _load(path: str, window: "Window") -> "Profile":
     from cprof.profile import load
 
     try:
-        profile = load(args.file)
+        profile = load(path)
     except OSError as error:
         raise cli.Unreadable(cli.message(error)) from error
-    thread, comm, module, under = (
-        getattr(args, name, None) for name in ("thread", "comm", "module", "under")
-    )
-    is_filtered = any((thread, comm, module, under))
-    if is_filtered:
-        profile = profile.filter(
-            thread=_names_and_numbers(thread),
-            comm=_names_and_numbers(comm),
-            module=module,
-            under=under,
-        )
-    if not profile.samples and not profile.lost:
-        raise errors.NoSamples("nothing passes the filters" if is_filtered else "the file is empty")
+    if not profile._core.n:
+        raise errors.NoSamples(f"{path} is empty")
+    if window is None:
+        return profile
+    try:
+        return profile.window(*window)
+    except errors.CprofError as error:
+        raise errors.CprofError(f"{path}: {error}") from None
+
+
+def filtered(profile: "Profile", args: argparse.Namespace) -> "Profile":
+    """The samples and frames that pass all filters. Raises NoSamples where nothing does, with
+    the first filter after which nothing was left."""
+    for name in _GLOBS:
+        words = getattr(args, name)
+        if words:
+            wanted: Any = words if name in ("module", "under") else _names_and_numbers(words)
+            profile = _some(profile.filter(**{name: wanted}), f"--{name} {' '.join(words)}")
+    for name in _FRAMES:
+        if pattern := getattr(args, name):
+            profile = _some(getattr(profile, name)(pattern), f"-{name}={pattern}")
+    for name in ("tagfocus", "tagignore"):
+        if expression := getattr(args, name):
+            profile = _some(getattr(profile, name)(expression), f"-{name}={expression}")
+    return profile.without_inlines() if args.noinlines else profile
+
+
+def _some(profile: "Profile", option: str) -> "Profile":
+    if not profile._core.n:
+        raise errors.NoSamples(f"nothing passes {option}")
     return profile
 
 
-def _names_and_numbers(words: list[str] | None) -> "list[str | int] | None":
+def _names_and_numbers(words: list[str]) -> "list[str | int]":
     """Patterns of threads: digits may be an id, or a name."""
-    if words is None:
-        return None
     return [*words, *(int(word) for word in words if word.isascii() and word.isdigit())]
 
 
+def read(args: argparse.Namespace) -> "Profile":
+    """The sum of FILE..., as far as it passes the filters."""
+    profile = load_files(args.files, args.window)
+    if not profile._core.n:
+        raise errors.NoSamples(f"none in the window {args.window[0]:g}:{args.window[1] or ''}")
+    return filtered(profile, args)
+
+
+def sample_type(profile: "Profile", args: argparse.Namespace) -> int:
+    """The number of the sample type that was asked for, by name or number."""
+    wanted = cli_options.chosen_type(args)
+    names = [name for name, _ in profile.sample_types]
+    if wanted is not None and wanted.isascii() and wanted.isdigit() and wanted not in names:
+        if int(wanted) >= len(names):
+            raise ValueError(f"no sample type {wanted}: there are {_numbered(names)}")
+        return int(wanted)
+    if wanted is not None and wanted.startswith("inuse_") and wanted not in names:
+        wanted = wanted.removeprefix("inuse_")  # heap profiles of long ago
+    return profile._type(wanted)
+
+
+def _numbered(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} ({i})" for i, name in enumerate(names))
+
+
+def live_question(window: "Profile", args: argparse.Namespace) -> "Question":
+    """The same of a window of a recording that goes on."""
+    from cprof.question import Question
+    from cprof.report import Shown
+
+    index = sample_type(window, args)
+    is_mean = args.mean or args.mean_delay
+    return Question(
+        window, index, mean=is_mean, shown=Shown(_unit(args, window, index), args.divide_by)
+    )
+
+
+def question(args: argparse.Namespace, *, needs_lines: bool = False) -> "Question":
+    """FILE..., less the base, as far as they pass the filters; and how to show them."""
+    from cprof.graph import whole
+    from cprof.question import Question, subtract
+    from cprof.report import Shown
+
+    is_mean = getattr(args, "mean", False) or args.mean_delay
+    profile, base = load_files(args.files, args.window), _base(args)
+    index = sample_type(profile, args)
+    heading = None
+    if base is not None:
+        if is_mean:
+            raise errors.InvalidOption("-mean with a base: means cannot be subtracted")
+        profile = subtract(profile, base, normalize=args.normalize)
+        heading = [f"{' + '.join(args.files)} less {' + '.join(args.diff_base or args.base)}"]
+    if needs_lines:
+        profile = profile.with_lines()
+    seen = filtered(profile, args)
+    all_of = base if base is not None and args.diff_base else profile
+    if args.relative_percentages:
+        all_of = filtered(base, args) if all_of is base and base is not None else seen
+    if not seen._core.n:
+        raise errors.NoSamples("none in this window")
+    return Question(
+        seen, index, mean=is_mean, shown=Shown(_unit(args, seen, index), args.divide_by),
+        whole=whole(all_of._core, index, mean=is_mean), heading=heading,
+    )  # fmt: skip
+
+
+def _unit(args: argparse.Namespace, profile: "Profile", index: int) -> str:
+    from cprof.units import is_convertible
+
+    unit = str(args.unit)
+    own = profile.sample_types[index][1]
+    if unit and not is_convertible(own, unit):
+        raise errors.InvalidOption(f"-unit={unit}: the values are {own}")
+    return unit
+
+
+def _base(args: argparse.Namespace) -> "Profile | None":
+    if args.base and args.diff_base:
+        raise errors.InvalidOption("-base or -diff_base, not both")
+    paths = args.base or args.diff_base
+    for name in ("normalize", "base_window"):
+        if getattr(args, name) and not paths:
+            raise errors.InvalidOption(f"-{name} needs a base: -diff_base=FILE or -base=FILE")
+    return load_files(paths, args.base_window) if paths else None
+
+
+def _pattern(args: argparse.Namespace) -> str:
+    """REGEX, the last word (the first, where only the last one is a file)."""
+    words = args.files
+    if len(words) < 2:
+        raise errors.InvalidOption(f"{args.verb}: give FILE... and then REGEX")
+    is_first = os.path.exists(words[-1]) and not os.path.exists(words[0])
+    return str(words.pop(0 if is_first else -1))
+
+
+# Answers
+
+
 def report(args: argparse.Namespace) -> int:
-    """`report` and `top` of a file."""
-    profile = _load(args)
-    if args.json:
-        return cli.print_json(report_json(profile, args.n, args.sample_type))
+    """`report`, and `top` of files."""
+    ask = question(args, needs_lines=_needs_lines(args))
     if getattr(args, "tree", False):
-        print(profile.tree(args.sample_type))
+        print(ask.profile.tree(ask.profile.sample_types[ask.index][0]))
         return cli.OK
-    n = 20 if args.n is None else args.n or sys.maxsize
-    print(table_text(profile, n, args.sample_type))
-    if modules := _modules_text(profile, is_asked=getattr(args, "quality", False)):
+    n = args.n if args.json or args.n is not None else 20
+    table = top_table(ask, args, n or sys.maxsize)
+    if args.json:
+        return print_table(ask, table)
+    print(table_text(table))
+    if modules := _modules_text(ask.profile, is_asked=getattr(args, "quality", False)):
         print(f"\n{modules}")
     return cli.OK
+
+
+def top_table(ask: "Question", args: argparse.Namespace, n: int) -> "Table":
+    share = args.nodefraction or 0.0 if args.trim else 0.0
+    granularity = cli_options.chosen_granularity(args)
+    return ask.table(n, granularity, cum=cli_options.is_cum(args), min_share=share)
+
+
+def print_table(ask: "Question", table: "Table") -> int:
+    """As JSON."""
+    from cprof.report import quality_data
+
+    return _json(ask, _rows(ask, table), {"quality": quality_data(ask.profile)})
+
+
+def _needs_lines(args: argparse.Namespace) -> bool:
+    return cli_options.chosen_granularity(args) in ("filefunctions", "files", "lines")
 
 
 def _modules_text(profile: "Profile", *, is_asked: bool) -> str:
@@ -69,52 +225,197 @@ def _modules_text(profile: "Profile", *, is_asked: bool) -> str:
     return f"where stacks break off:\n{modules}" if modules else ""
 
 
-def report_json(profile: "Profile", n: int | None, sample_type: str | None) -> "dict[str, Any]":
-    from cprof.report import report_data
-
-    table = profile.top(n or sys.maxsize, sample_type)
-    return report_data(profile, table, profile.sample_types[profile._type(sample_type)][0])
-
-
-def table_text(profile: "Profile", n: int, sample_type: str | None) -> str:
-    """The top functions, as wide as the terminal; with whole names where there is none."""
-    table = profile.top(n, sample_type)
+def table_text(table: "Table") -> str:
+    """As wide as the terminal; with whole names where there is none."""
     width = cli.terminal_width()
     return table.text(width) if width else table.text(full_names=True)
 
 
-def list_lines(args: argparse.Namespace) -> int:
-    """`list` of a file."""
-    profile = _load(args)
-    print(
-        profile.list(
-            args.regex,
-            args.sample_type,
-            source_path=args.source_path,
-            trim_path=args.trim_path,
-        )
+def _rows(ask: "Question", rows: "Iterable[Any]") -> "list[dict[str, Any]]":
+    """Rows as objects, their values divided as asked for."""
+    value, names = ask.shown.value, ("self", "total", "value")
+    return [{k: value(v) if k in names else v for k, v in dict(row).items()} for row in rows]
+
+
+def _json(ask: "Question", rows: "list[Any]", more: "dict[str, Any]") -> int:
+    profile = ask.profile
+    name, unit = profile.sample_types[ask.index]
+    return cli.print_json(
+        {
+            "command": profile.command,
+            "event": profile.event,
+            "duration": profile.duration,
+            "sample_type": name,
+            "unit": unit,
+            "total": ask.shown.value(ask.whole),
+            "totals": dict(profile.totals),
+            "labels": dict(profile.labels),
+            **more,
+            "rows": rows,
+        }
     )
+
+
+def _trim(args: argparse.Namespace) -> "Trim":
+    from cprof.graph import EDGE_FRACTION, NODE_COUNT, NODE_FRACTION, WHOLE, Trim
+
+    if not args.trim:
+        return WHOLE
+    usual = WHOLE if args.json else Trim(NODE_FRACTION, EDGE_FRACTION, NODE_COUNT)
+    given = (args.nodefraction, args.edgefraction, args.n)
+    return Trim(*(u if g is None else g for u, g in zip(usual.values(), given, strict=True)))
+
+
+def tree(args: argparse.Namespace) -> int:
+    granularity = cli_options.chosen_granularity(args)
+    ask = question(args, needs_lines=_needs_lines(args))
+    if args.call_tree:
+        if args.json:
+            raise errors.InvalidOption("tree: -call_tree is text only; cprof export OUT.folded")
+        print(ask.profile.tree(ask.profile.sample_types[ask.index][0]))
+        return cli.OK
+    graph = ask.graph(granularity, cum=cli_options.is_cum(args), trim=_trim(args))
+    if args.json:
+        return _json(ask, _graph_rows(ask, graph.data()), {})
+    _print([*map(_printable, ask.heading), *_dropped(graph.n_dropped)])
+    return _print(graph.lines(shown=ask.shown, width=cli.terminal_width()))
+
+
+def _dropped(n: int) -> list[str]:
+    return [f"without {n:,d} that cost little (-trim=false shows them)"] if n else []
+
+
+def _graph_rows(ask: "Question", rows: "list[dict[str, Any]]") -> "list[dict[str, Any]]":
+    ends = ("callers", "callees")
+    return [row | {end: _rows(ask, row[end]) for end in ends} for row in _rows(ask, rows)]
+
+
+def peek(args: argparse.Namespace) -> int:
+    pattern, granularity = _pattern(args), cli_options.chosen_granularity(args)
+    ask = question(args, needs_lines=_needs_lines(args))
+    graph = ask.graph(granularity, cum=cli_options.is_cum(args))
+    matched = graph.matching(pattern)
+    if args.json:
+        return _json(ask, _graph_rows(ask, graph.data(matched)), {})
+    _print(map(_printable, ask.heading))
+    return _print(graph.lines(only=matched, shown=ask.shown, width=cli.terminal_width()))
+
+
+def traces(args: argparse.Namespace) -> int:
+    ask = question(args, needs_lines=args.lines)
+    found = ask.traces(by_line=args.lines)
+    n = args.n or len(found)
+    if args.json:
+        names = [name for name, _ in ask.profile.sample_types]
+        rows = [
+            dict(trace)
+            | {
+                "stack": [{"function": f, "module": m} for f, m in trace.stack],
+                "sums": dict(zip(names, trace.sums, strict=True)),
+            }
+            for trace in islice(found, n)
+        ]
+        return _json(ask, _rows(ask, rows), {})
+    _print(map(_printable, ask.heading))
+    return _print(found.lines(n, shown=ask.shown, width=cli.terminal_width()))
+
+
+def tags(args: argparse.Namespace) -> int:
+    ask = question(args)
+    found = ask.tags(args.tagshow, args.taghide)
+    if args.json:
+        return _json(ask, _rows(ask, found), {})
+    return _print([found.text(shown=ask.shown)])
+
+
+def _printable(line: str) -> str:
+    from cprof.names import printable
+
+    return printable(line)
+
+
+def _print(lines: "Iterable[str]") -> int:
+    """Line by line: whoever reads may have enough early."""
+    for line in lines:
+        print(line)
     return cli.OK
+
+
+# Code
+
+
+def list_lines(args: argparse.Namespace) -> int:
+    pattern = _pattern(args)
+    ask = question(args, needs_lines=True)
+    name = ask.profile.sample_types[ask.index][0]
+    return _listed(
+        args, ask, "lines",
+        ask.profile.list(
+            pattern, name, source_path=args.source_path, trim_path=args.trim_path
+        ),
+    )  # fmt: skip
 
 
 def disasm(args: argparse.Namespace) -> int:
-    print(_load(args).disassemble(args.regex, args.sample_type))
-    return cli.OK
+    pattern = _pattern(args)
+    ask = question(args, needs_lines=True)
+    name = ask.profile.sample_types[ask.index][0]
+    return _listed(args, ask, "instructions", ask.profile.disassemble(pattern, name))
+
+
+def _listed(args: argparse.Namespace, ask: "Question", what: str, listing: "Listing") -> int:
+    listing.whole, listing.shown = ask.whole, ask.shown
+    if not args.json:
+        return _print([listing.text()])
+    rows = [
+        {
+            "function": f.function, "module": f.module, "file": f.place, "self": f.self,
+            "total": f.total, "note": f.note, what: _rows(ask, f.rows),
+        }
+        for f in listing
+    ]  # fmt: skip
+    return _json(ask, _rows(ask, rows), {})
+
+
+# Files
 
 
 def flamegraph(args: argparse.Namespace) -> int:
-    if args.output is None:
-        stem = args.file
-        for known in (".gz", ".pb", ".pprof"):
-            stem = stem.removesuffix(known)
-        args.output = f"{os.path.basename(stem)}.svg"
+    args.output = args.output or f"{_stem(args.files[0])}.svg"
     return export(args)
+
+
+def _stem(path: str) -> str:
+    for known in (".gz", ".pb", ".pprof", ".cprof"):
+        path = path.removesuffix(known)
+    return os.path.basename(path)
 
 
 def export(args: argparse.Namespace) -> int:
     """Write a profile in another format."""
     cli.check_output(args.output)
-    profile = _load(args)
-    profile.write(args.output, sample_type=args.sample_type)
+    profile = read(args)
+    profile.write(args.output, sample_type=profile.sample_types[sample_type(profile, args)][0])
     cli.say(f"wrote {args.output}")
+    return cli.OK
+
+
+def ui(args: argparse.Namespace) -> int:
+    """Write the page, and open it."""
+    import tempfile
+    import webbrowser
+
+    if args.output:
+        cli.check_output(args.output)
+    profile = read(args)
+    text = profile.html(sample_type=profile.sample_types[sample_type(profile, args)][0])
+    path = args.output
+    if path is None:
+        handle, path = tempfile.mkstemp(prefix=f"{_stem(args.files[0])}-", suffix=".html")
+        os.close(handle)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    cli.say(f"wrote {path}")
+    if args.output is None and not webbrowser.open(f"file://{os.path.abspath(path)}"):
+        cli.say("no browser opened it here: open that file yourself")
     return cli.OK

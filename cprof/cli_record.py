@@ -245,14 +245,14 @@ def top(args: argparse.Namespace) -> int:
 
 
 def _show(window: "Profile", args: argparse.Namespace) -> None:
+    ask = cli_read.live_question(window, args)
+    n = 20 if args.n is None and not args.json else args.n or sys.maxsize
     if args.json:
-        import json
-
-        print(json.dumps(cli_read.report_json(window, args.n, args.sample_type)), flush=True)
+        cli_read.print_table(ask, cli_read.top_table(ask, args, n))
+        sys.stdout.flush()
         return
     is_screen = bool(cli.terminal_width())
-    n = 20 if args.n is None else args.n or sys.maxsize
     if is_screen:
         n = min(n, max(os.get_terminal_size(sys.stdout.fileno()).lines - 6, 1))
-    table = cli_read.table_text(window, n, args.sample_type)
+    table = cli_read.table_text(cli_read.top_table(ask, args, n))
     print(f"{_CLEAR}{table}" if is_screen else f"{table}\n", flush=True)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cprof import _core
 from cprof.errors import CprofError, MissingPackage, translated
+from cprof.match import compiled
 from cprof.names import elide, printable
-from cprof.report import Scale, percent
+from cprof.report import PLAIN, Scale, percent
 from cprof.rows import Row
 
 TYPE_CHECKING = False
@@ -74,6 +75,7 @@ class Listing(Sequence[Listed]):
     def __init__(self, functions: Iterable[Listed], sample_type: str, unit: str, whole: int):
         self._functions = sorted(functions, key=lambda f: (-f.total, -f.self, f.function))
         self.sample_type, self.unit, self.whole = sample_type, unit, whole
+        self.shown = PLAIN
 
     def __getitem__(self, i: "int | slice") -> "Listed | list[Listed]":  # type: ignore[override]
         return self._functions[i]
@@ -83,7 +85,7 @@ class Listing(Sequence[Listed]):
 
     def _cells(self, function: Listed) -> Iterator[tuple[str, str, str, str]]:
         """(self, total, place, text) of each row that is shown; a gap is four times ""."""
-        scale = Scale(self.unit, (row["total"] for row in function.rows))
+        scale = Scale(self.unit, (row["total"] for row in function.rows), self.shown)
         before: Row | None = None
         for row in function.rows:
             if (
@@ -97,7 +99,7 @@ class Listing(Sequence[Listed]):
             before = row
 
     def _heading(self, function: Listed) -> str:
-        scale = Scale(self.unit, (function.total,))
+        scale = Scale(self.unit, (function.total,), self.shown)
         parts = [
             f"self {scale.text(function.self)} ({percent(function.self, self.whole)})",
             f"total {scale.text(function.total)} ({percent(function.total, self.whole)})",
@@ -162,10 +164,7 @@ def _place_and_text(row: Row, before: Row | None) -> tuple[str, str]:
 
 
 def _wanted(core: _core.Profile, pattern: str) -> list[bool]:
-    try:
-        search = re.compile(pattern).search
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    search = compiled(pattern).search
     wanted = [bool(search(name)) for name, *_ in core.functions_table]
     if not any(wanted):
         raise ValueError(f"no function in this profile matches {pattern!r}")

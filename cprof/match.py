@@ -2,18 +2,22 @@
 
 `[lost]` and `operator[]` are names before they are globs, so a pattern that is equal to a
 name always matches it.
+
+`focus`, `hide` and their kin take regular expressions instead, as pprof does.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cprof import _core
+
     Pattern = str | int | Iterable[str | int]
 
 
 def matcher(patterns: "str | Iterable[str]") -> Callable[[Iterable[str]], bool]:
     """A function that tells whether one of the given names matches one of the patterns."""
-    import re
     from fnmatch import translate
 
     words = {patterns} if isinstance(patterns, str) else set(patterns)
@@ -66,3 +70,39 @@ def by_function(
 
     matches = matcher(pattern)
     return bytes(matches((*variants(name), symbol)) for name, symbol, *_ in functions)
+
+
+# Regular expressions
+
+_BRACKET = re.compile(r"\(anonymous namespace\)|operator\(\)|\(")
+
+
+def compiled(pattern: str, option: str = "") -> "re.Pattern[str]":
+    """The regular expression, or a ValueError that names it and its option."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        at = f"{option}: " if option else ""
+        raise ValueError(f"{at}{pattern!r} is no regular expression: {error}") from None
+
+
+def by_regex(core: "_core.Profile", pattern: str, option: str) -> tuple[bytes, bytes]:
+    """Masks over functions and mappings: by the name of the function or its source file, by the
+    path of the program or library (google/pprof, profile/filter.go). `prune_from` looks at names
+    of functions alone, without their parameters (profile/prune.go)."""
+    search = compiled(pattern, option).search
+    functions, mappings = core.functions_table, core.mappings
+    if option == "prune_from":
+        names = (_without_arguments(name) if name else None for name, *_ in functions)
+        return bytes(n is not None and bool(search(n)) for n in names), bytes(len(mappings))
+    return (
+        bytes(bool(search(name) or search(file)) for name, _, file, *_ in functions),
+        bytes(bool(search(file)) for _, _, _, file, _, _ in mappings),
+    )
+
+
+def _without_arguments(name: str) -> str:
+    """pprof's simplifyFunc: up to the first "(" that opens parameters."""
+    name = name.removeprefix(".")
+    opens = (m.start() for m in _BRACKET.finditer(name) if m[0] == "(")
+    return name[: next(opens, len(name))]

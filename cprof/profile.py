@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
+    from cprof.graph import CallTable, Graph, Peek
+    from cprof.labels import Tags
     from cprof.listing import Listing, Paths
     from cprof.match import Pattern
+    from cprof.question import Question
     from cprof.report import ModuleTable, Table
+    from cprof.traces import Traces
     from cprof.tree import Node
 
 _LABEL = "cprof.label."
@@ -291,6 +295,53 @@ class Profile:
         with translated():
             return Profile(core.filter(**masks))
 
+    # Views by regular expressions: re.search in names of functions, of source files, and paths
+    # of programs and libraries; what they do to stacks is what google/pprof does
+
+    def focus(self, pattern: str) -> "Profile":
+        """The samples with a frame on the stack that matches."""
+        return self._refined("focus", pattern)
+
+    def ignore(self, pattern: str) -> "Profile":
+        """The samples without a frame that matches."""
+        return self._refined("ignore", pattern)
+
+    def hide(self, pattern: str) -> "Profile":
+        """All stacks without the frames that match; their callers take their cost."""
+        return self._refined("hide", pattern)
+
+    def show(self, pattern: str) -> "Profile":
+        """All stacks with only the frames that match; samples without one go."""
+        return self._refined("show", pattern)
+
+    def show_from(self, pattern: str) -> "Profile":
+        """All stacks from the outermost frame that matches inwards; samples without one go."""
+        return self._refined("show_from", pattern)
+
+    def prune_from(self, pattern: str) -> "Profile":
+        """All stacks without what the innermost function that matches (its name without
+        parameters) calls."""
+        return self._refined("prune_from", pattern)
+
+    def without_inlines(self) -> "Profile":
+        """All stacks without frames of inlined functions."""
+        return self._refined("noinlines", "")
+
+    def tagfocus(self, tag: str) -> "Profile":
+        """The samples with a label (see `tags`) that matches: `key=regex`, a regex of
+        "key:value", or a range of numbers as in `bytes=1kb:2mb`, `tid=7`, `:10ms`."""
+        from cprof.labels import filtered
+
+        with translated():
+            return Profile(filtered(self._core, focus=tag))
+
+    def tagignore(self, tag: str) -> "Profile":
+        """The samples without such a label."""
+        from cprof.labels import filtered
+
+        with translated():
+            return Profile(filtered(self._core, ignore=tag))
+
     def __add__(self, other: "Profile") -> "Profile":
         """Both together; sample types must agree (ValueError)."""
         if not isinstance(other, Profile):
@@ -304,19 +355,60 @@ class Profile:
 
     # Questions
 
-    def functions(self, sample_type: str | None = None) -> "Table":
-        """All functions as rows of `function, module, self, total`, in order of self."""
-        index = self._type(sample_type)
-        return self._table(index, self._rows(index), None)
+    def functions(
+        self,
+        sample_type: str | None = None,
+        *,
+        cum: bool = False,
+        granularity: str = "functions",
+    ) -> "Table":
+        """All functions as rows of `function, module, self, total`, in order of self (`cum`: of
+        total). `granularity`: rows are "functions", "filefunctions", "files", "lines",
+        "addresses" or "modules", then with `file, line, address`, too."""
+        return self._question(sample_type, granularity).table(None, granularity, cum=cum)
 
-    def top(self, n: int = 20, sample_type: str | None = None) -> "Table":
+    def top(
+        self,
+        n: int = 20,
+        sample_type: str | None = None,
+        *,
+        cum: bool = False,
+        granularity: str = "functions",
+    ) -> "Table":
         """The first `n` rows of `functions()` under a line that says what was recorded;
         shows itself as a table."""
-        if n < 0:
-            raise ValueError(f"cannot show {n} rows")
-        index = self._type(sample_type)
-        rows = self._rows(index)
-        return self._table(index, rows[:n], len(rows))
+        return self._question(sample_type, granularity).table(n, granularity, cum=cum)
+
+    def graph(self, sample_type: str | None = None, *, granularity: str = "functions") -> "Graph":
+        """The call graph: `nodes` (as rows of `functions()`) and `calls` between them. Shows
+        itself as pprof's -tree: each function, its callers above and its callees below."""
+        return self._question(sample_type, granularity).graph(granularity)
+
+    def peek(self, pattern: str, sample_type: str | None = None) -> "Peek":
+        """The callers and callees of the functions whose name matches the regular expression;
+        ValueError where none does."""
+        from cprof.graph import Peek
+
+        return Peek(self.graph(sample_type), pattern)
+
+    def callers(self, pattern: str, sample_type: str | None = None) -> "CallTable":
+        """Who calls the functions whose name matches, the largest first: rows of `caller,
+        caller_module, callee, callee_module, value, is_inlined`."""
+        return self._question(sample_type).calls(pattern, "callee")
+
+    def callees(self, pattern: str, sample_type: str | None = None) -> "CallTable":
+        """What the functions whose name matches call, the same way."""
+        return self._question(sample_type).calls(pattern, "caller")
+
+    def traces(self, sample_type: str | None = None, *, by_line: bool = False) -> "Traces":
+        """Each distinct stack with what it cost, the largest first: rows of `stack` ((function,
+        module), leaf first), `samples`, `value`, `sums` (of all sample types)."""
+        return self._question(sample_type).traces(by_line=by_line)
+
+    def tags(self, sample_type: str | None = None) -> "Tags":
+        """The labels of the samples: rows of `key, value, unit, total`, one key after the
+        other, the largest first. Threads and processes are "pid", "tid", "thread", "comm"."""
+        return self._question(sample_type).tags()
 
     def tree(self, sample_type: str | None = None) -> "Node":
         """The call tree, from its root; `print()` shows it."""
@@ -472,17 +564,25 @@ class Profile:
     def _rows(self, index: int) -> builtins.list[FunctionRow]:
         return [FunctionRow(*row[:4]) for row in self._core.functions(index)]
 
-    def _table(
-        self, index: int, rows: builtins.list[FunctionRow], n_functions: int | None
-    ) -> "Table":
-        from cprof.report import Table, stacks_line, summary
+    def _question(self, sample_type: str | None, granularity: str = "") -> "Question":
+        """What is asked of this profile; with its lines where rows are files or lines."""
+        from cprof.question import Question
 
-        name, unit = self._core.sample_types[index]
-        heading = [line for line in (self.command, summary(self), stacks_line(self)) if line]
-        if index != self._core.default_type:
-            heading.append(f"showing {name} ({unit})")
-        total = self._core.totals()[index]
-        return Table(rows, heading=heading, unit=unit, total=total, n_functions=n_functions)
+        needs_lines = granularity in ("filefunctions", "files", "lines")
+        return Question(self.with_lines() if needs_lines else self, self._type(sample_type))
+
+    def _refined(self, option: str, pattern: str) -> "Profile":
+        from cprof import match
+
+        core = self._core
+        options: dict[str, Any] = {"noinlines": True}
+        if option != "noinlines":
+            options = {option: match.by_regex(core, pattern, option)}
+        with translated():
+            view = Profile(core.refine(**options))
+        if option not in ("focus", "ignore"):
+            view._lined = view  # with_lines would bring back what was taken out
+        return view
 
     def _need_times(self) -> None:
         if not self._run["has_times"]:

@@ -6,9 +6,10 @@ here is printable.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from cprof import units
 from cprof.names import elide, printable
 from cprof.profile import COMPLETE, HOW
-from cprof.rows import FunctionRow, ModuleQuality
+from cprof.rows import FunctionRow, ModuleQuality, Place, Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,16 +27,35 @@ _TIME_STEPS = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
 _BYTE_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 
 
+class Shown(Row):
+    """How values are to be written: in `unit`, one of `cprof.units` ("auto": each in its own,
+    "": the one that fits), after they were divided by `divide_by`."""
+
+    __slots__ = ("unit", "divide_by")
+    unit: str
+    divide_by: float
+
+    def value(self, value: int) -> int:
+        return int(value / self.divide_by) if self.divide_by != 1 else value
+
+
+PLAIN = Shown("", 1.0)
+
+
 class Scale:
     """How the values of one column are written: all in the same unit."""
 
-    def __init__(self, unit: str, values: Iterable[int]) -> None:
+    def __init__(self, unit: str, values: Iterable[int], shown: Shown = PLAIN) -> None:
+        self._unit, self._shown = unit, shown
         self._factor = _TIME.get(unit, 1)
         steps = _TIME_STEPS if unit in _TIME else _BYTE_STEPS if unit == "bytes" else ((1, ""),)
-        largest = max((abs(value) for value in values), default=0) * self._factor
+        largest = max((abs(shown.value(v)) for v in values), default=0) * self._factor
         self._step, self.suffix = next((s for s in steps if largest >= s[0]), steps[-1])
 
     def text(self, value: int) -> str:
+        value = self._shown.value(value)
+        if self._shown.unit:
+            return units.label(value, self._unit, self._shown.unit)
         if self._step == 1:
             number = f"{value * self._factor:,d}"
         else:
@@ -50,6 +70,13 @@ def percent(part: float, whole: float) -> str:
 
 def plural(n: int, noun: str) -> str:
     return f"{n:,d} {noun}" + ("" if n == 1 else "s")
+
+
+def html_of(text: object) -> str:
+    """A text table as it is, for a notebook."""
+    from html import escape
+
+    return f"<pre>{escape(str(text))}</pre>"
 
 
 def summary(profile: "Profile") -> str:
@@ -93,48 +120,51 @@ def _by_count(counts: Mapping[str, int]) -> list[str]:
     return sorted(counts, key=lambda name: -counts[name])
 
 
-class Table(list[FunctionRow]):
-    """Functions of a profile in order of self: a list of rows that shows itself as a table.
+class Table(list["FunctionRow | Place"]):
+    """Functions of a profile, or other places of its code, in order of self (or total): a list
+    of rows that shows itself as a table.
 
-    `unit` is the unit of the values, `total` what 100 % is, `n_functions` how many
-    functions there are with those that were cut off.
+    `unit` is the unit of the values, `total` what 100 % is, `n_functions` how many rows
+    there are with those that were cut off; `shown` is how values are written.
     """
 
     def __init__(
         self,
-        rows: Iterable[FunctionRow],
+        rows: "Iterable[FunctionRow | Place]",
         *,
         heading: Sequence[str] = (),
         unit: str = "",
         total: int = 0,
         n_functions: int | None = None,
+        shown: Shown = PLAIN,
     ) -> None:
         super().__init__(rows)
+        self.shown = shown
         self.heading = tuple(heading)
         self.unit = unit
         self.total = total
         self.n_functions = len(self) if n_functions is None else n_functions
         self._is_cut = n_functions is not None
 
-    def _shown(self) -> Sequence[FunctionRow]:
+    def _visible(self) -> "Sequence[FunctionRow | Place]":
         return self if self._is_cut else self[:ROWS_SHOWN]
 
-    def _cells(self, rows: Sequence[FunctionRow]) -> Iterator[tuple[str, ...]]:
-        scale = Scale(self.unit, (row.total for row in rows))
+    def _cells(self, rows: "Sequence[FunctionRow | Place]") -> Iterator[tuple[str, ...]]:
+        scale = Scale(self.unit, (row.total for row in rows), self.shown)
         for row in rows:
             yield (
                 scale.text(row.self),
                 percent(row.self, self.total),
                 scale.text(row.total),
                 percent(row.total, self.total),
-                row.function,
+                row.label,
                 row.module,
             )
 
     def text(self, width: int | None = None, *, full_names: bool = False) -> str:
         """The table in lines of at most `width` characters (None: names are cut at 80), or
         with every name whole."""
-        rows = self._shown()
+        rows = self._visible()
         lines = [printable(line)[:width] for line in self.heading]
         header = ("self", "self%", "total", "total%", "function", "module")
         cells = [header, *self._cells(rows)]
@@ -147,8 +177,11 @@ class Table(list[FunctionRow]):
             left = "  ".join(line[k].rjust(numbers[k]) for k in range(4))
             lines.append(f"{left}  {name.ljust(pad)}  {module}".rstrip())
         if self.n_functions > len(rows):
-            lines.append(f"... and {plural(self.n_functions - len(rows), 'more function')}")
+            lines.append(f"... and {plural(self.n_functions - len(rows), f'more {self._noun()}')}")
         return "\n".join(lines)
+
+    def _noun(self) -> str:
+        return "row" if self and isinstance(self[0], Place) else "function"
 
     @staticmethod
     def _name_width(width: int | None, n_left: int, n_module: int) -> int:
@@ -162,7 +195,7 @@ class Table(list[FunctionRow]):
     def _repr_html_(self) -> str:
         from html import escape
 
-        rows = self._shown()
+        rows = self._visible()
         names = ("self", "self%", "total", "total%", "function", "module")
         head = "".join(f"<th>{name}</th>" for name in names)
         body = "".join(
@@ -243,22 +276,9 @@ def broken_modules(profile: "Profile") -> ModuleTable:
     return ModuleTable(sorted(rows, key=lambda row: -row.broke)[:_BROKEN_SHOWN])
 
 
-def report_data(profile: "Profile", table: Table, sample_type: str) -> "dict[str, Any]":
-    """What `cprof report --json` writes. The keys are stable: `totals` {sample type: sum},
-    `quality` as `Profile.quality` with `modules`, the rows of `Profile.quality_by_module`,
-    `rows` of function, module, self and total in order of
-    self, the `sample_type` and `unit` of these, `duration` (s), `event`, `command`, `labels`."""
-    return {
-        "command": profile.command,
-        "event": profile.event,
-        "duration": profile.duration,
-        "sample_type": sample_type,
-        "unit": table.unit,
-        "totals": dict(profile.totals),
-        "quality": {**profile.quality, "modules": list(map(dict, profile.quality_by_module()))},
-        "labels": dict(profile.labels),
-        "rows": [dict(row) for row in table],
-    }
+def quality_data(profile: "Profile") -> "dict[str, Any]":
+    """`Profile.quality` with `modules`, the rows of `Profile.quality_by_module`, for JSON."""
+    return {**profile.quality, "modules": list(map(dict, profile.quality_by_module()))}
 
 
 def tree_text(

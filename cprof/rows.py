@@ -63,6 +63,59 @@ class FunctionRow(Row):
     self: int
     total: int
 
+    @property
+    def label(self) -> str:
+        return self.function
+
+
+class Place(Row):
+    """One node of a call graph: a function, or what another granularity tells apart (a file, a
+    line, an address, a module); what it does not is "" or 0. `self` and `total` as in
+    `FunctionRow`."""
+
+    __slots__ = ("function", "module", "file", "line", "address", "self", "total")
+    function: str
+    module: str
+    file: str
+    line: int
+    address: int
+    self: int
+    total: int
+
+    @property
+    def label(self) -> str:
+        """What tells it from other nodes, as pprof writes it, without the module."""
+        at = f"{self.file}:{self.line}" if self.line else self.file
+        address = f"{self.address:016x}" if self.address else ""
+        return " ".join(part for part in (address, self.function, at) if part)
+
+
+class CallRow(Row):
+    """The calls from one function to another: `value` is the sum over the samples that have
+    them on the stack, each once; `is_inlined` where all of them were compiled in place."""
+
+    __slots__ = (
+        "caller", "caller_module", "callee", "callee_module", "value", "is_inlined",
+    )  # fmt: skip
+    caller: str
+    caller_module: str
+    callee: str
+    callee_module: str
+    value: int
+    is_inlined: bool
+
+
+class Trace(Row):
+    """One distinct stack: `stack` are its (function, module), leaf first, `samples` how many
+    rows of the profile have it, `value` their sum in the sample type that was asked for, `sums`
+    those of all sample types."""
+
+    __slots__ = ("stack", "samples", "value", "sums")
+    stack: tuple[tuple[str, str], ...]
+    samples: int
+    value: int
+    sums: tuple[int, ...]
+
 
 class ModuleQuality(Row):
     """How good the samples are that were taken in one program or library ("" for code that

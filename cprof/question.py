@@ -1,0 +1,135 @@
+"""Question: one sample type of a profile, and how its values are to be taken and shown; what
+`Profile`'s verbs and the command's are made of."""
+
+from collections.abc import Sequence
+
+from cprof import _core, labels
+from cprof import graph as graphs
+from cprof.errors import translated
+from cprof.graph import WHOLE, CallTable, Graph, Trim
+from cprof.report import PLAIN, Shown, Table, stacks_line, summary
+from cprof.rows import FunctionRow, Place
+from cprof.traces import Traces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cprof.profile import Profile
+
+
+class Question:
+    """`whole` is what 100 % is (None: all of the profile). `mean`: values are those of the
+    sample type over those of the first one. `shown` is how values are written, `heading`
+    what stands above tables (None: what was recorded)."""
+
+    def __init__(
+        self,
+        profile: "Profile",
+        index: int,
+        *,
+        whole: int | None = None,
+        mean: bool = False,
+        shown: Shown = PLAIN,
+        heading: Sequence[str] | None = None,
+    ) -> None:
+        self.profile, self.index, self.mean, self.shown = profile, index, mean, shown
+        self._core = profile._core
+        self._whole, self._heading = whole, heading
+
+    @property
+    def whole(self) -> int:
+        if self._whole is None:
+            self._whole = graphs.whole(self._core, self.index, mean=self.mean)
+        return self._whole
+
+    @property
+    def heading(self) -> list[str]:
+        name, unit = self._core.sample_types[self.index]
+        lines = self._heading
+        if lines is None:
+            profile = self.profile
+            lines = [profile.command, summary(profile), stacks_line(profile)]
+        lines = [line for line in lines if line]
+        if self.mean:
+            lines.append(f"showing mean {name} ({unit}) by {self._core.sample_types[0][0]}")
+        elif self.index != self._core.default_type:
+            lines.append(f"showing {name} ({unit})")
+        return lines
+
+    def rows(
+        self, granularity: str = "functions", *, cum: bool = False, min_share: float = 0.0
+    ) -> "list[FunctionRow | Place]":
+        """All functions, or places, whose total is at least `min_share` of the whole, in order
+        of self (or total)."""
+        if granularity == "functions" and not self.mean and not cum and not min_share:
+            return [FunctionRow(*row[:4]) for row in self._core.functions(self.index)]
+        graph = graphs.graph(
+            self._core, self.index, granularity, cum=cum, mean=self.mean,
+            trim=Trim(min_share, 0.0, 0), of=self.whole,
+        )  # fmt: skip
+        if granularity != "functions":
+            return list(graph.nodes)
+        return [FunctionRow(n.function, n.module, n.self, n.total) for n in graph.nodes]
+
+    def table(
+        self,
+        n: int | None = None,
+        granularity: str = "functions",
+        *,
+        cum: bool = False,
+        min_share: float = 0.0,
+    ) -> Table:
+        """The first `n` rows as a table."""
+        if n is not None and n < 0:
+            raise ValueError(f"cannot show {n} rows")
+        rows = self.rows(granularity, cum=cum, min_share=min_share)
+        return Table(
+            rows[:n],
+            heading=self.heading,
+            unit=self._core.sample_types[self.index][1],
+            total=self.whole,
+            n_functions=None if n is None else len(rows),
+            shown=self.shown,
+        )
+
+    def graph(
+        self, granularity: str = "functions", *, cum: bool = False, trim: Trim = WHOLE
+    ) -> Graph:
+        return graphs.graph(
+            self._core, self.index, granularity, cum=cum, mean=self.mean, trim=trim,
+            of=self.whole,
+        )  # fmt: skip
+
+    def calls(self, pattern: str, end: str) -> CallTable:
+        """The calls whose `end` ("caller" or "callee") matches a regular expression."""
+        graph = self.graph()
+        return CallTable(graph, graph.matching(pattern), end)
+
+    def traces(self, *, by_line: bool = False) -> Traces:
+        return Traces(self._core, self.index, self.whole, by_line=by_line, mean=self.mean)
+
+    def tags(self, show: str | None = None, hide: str | None = None) -> labels.Tags:
+        return labels.tags(self._core, self.index, self.whole, show=show, hide=hide)
+
+
+def merged(profiles: "Sequence[Profile]") -> "Profile":
+    """The sum; one profile is itself."""
+    from cprof.profile import Profile
+
+    if len(profiles) == 1:
+        return profiles[0]
+    with translated():
+        return Profile(_core.merge([profile._core for profile in profiles]))
+
+
+def subtract(profile: "Profile", base: "Profile", *, normalize: bool = False) -> "Profile":
+    """`profile` less `base`. With `normalize`, each sample type of `profile` is scaled to the
+    sum that it has in `base` first, as pprof does."""
+    from cprof.profile import Profile
+
+    totals = zip(profile._core.totals(), base._core.totals(), strict=False)
+    scales = [b / p if p else 0.0 for p, b in totals] if normalize else [1.0] * len(profile.totals)
+    merge: Any = _core.merge
+    with translated():
+        return Profile(merge([profile._core, base._core], [scales, [-1.0] * len(base.totals)]))
