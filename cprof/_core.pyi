@@ -203,7 +203,14 @@ def build(tables: Tables, name: str = "tables", /) -> Profile:
 
 def load_pprof(path: str, /) -> Profile: ...
 def decode_pprof(data: bytes, name: str, /) -> Profile: ...
-def merge(profiles: Sequence[Profile], /) -> Profile: ...
+def merge(
+    profiles: Sequence[Profile], scales: Sequence[Sequence[float]] | None = None, /
+) -> Profile:
+    """One profile with the rows of all. `scales`: for each profile a factor for each sample
+    type, -1 for what is to be taken away. Rows whose values all become 0 go; where a factor is
+    no whole number the rows of one stack and thread are summed before they are rounded, so
+    that the result has no times."""
+
 def how_text(how: int, /) -> str:
     """The words of a value of the column "how": "spliced,guessed", "" for 0."""
 

@@ -6,6 +6,7 @@
 #include "pprof.h"
 #include "pprof_facts.h"
 #include "profile.pb-c.h"
+#include "view.h"
 
 /* The file is written as a row of small Profile messages, each with some elements of one
  * repeated field, which together are the same as one large message: what is being packed
@@ -14,14 +15,8 @@ enum { BATCH = 256, BATCH_BYTES = 1 << 20 };
 
 enum { GZIP_LEVEL = 1, GZIP_WINDOW = 15 + 16 };
 
-struct sample { /* the rows of one stack, found in one way, and of one thread */
-    uint32_t stack, thread;
-    uint8_t how;
-    uint16_t n_added;
-};
-
 struct writer {
-    const struct cprof_profile *p;
+    struct cprof_profile *p; /* one row for each sample: owned */
     const struct cprof_stacks *s;
     int error; /* the first failure; nothing is written after it */
     z_stream z;
@@ -32,8 +27,6 @@ struct writer {
     uint32_t *string_ids;        /* by string of s: number in `strings`, or CPROF_NONE */
     uint64_t *location_ids;      /* by location; 0 = not in the file */
     uint64_t *function_ids;      /* by function */
-    CPROF_VEC(struct sample) samples;
-    CPROF_VEC(int64_t) values; /* n_types for each sample */
     CPROF_VEC(int64_t) comments;
 };
 
@@ -48,8 +41,7 @@ static void writer_deinit(struct writer *w)
     free(w->string_ids);
     free(w->location_ids);
     free(w->function_ids);
-    free(w->samples.data);
-    free(w->values.data);
+    cprof_profile_unref(w->p);
     free(w->comments.data);
 }
 
@@ -57,7 +49,9 @@ static int writer_init(struct writer *w, const struct cprof_profile *p)
 {
     const struct cprof_stacks *s = p->stacks;
 
-    *w = (struct writer){.p = p, .s = s};
+    *w = (struct writer){.s = s};
+    if (cprof_view_sum(p, &w->p, NULL) < 0)
+        return -ENOMEM;
     w->string_ids = malloc((s->strings.n + 1) * sizeof(*w->string_ids));
     w->location_ids = calloc(s->locations.n + 1, sizeof(*w->location_ids));
     w->function_ids = calloc(s->functions.n + 1, sizeof(*w->function_ids));
@@ -153,60 +147,10 @@ static bool is_full(const struct writer *w, size_t n)
     return n == BATCH || w->arena.n >= BATCH_BYTES;
 }
 
-/* The number of the sample that `wanted` belongs to, made when it is the first. */
-static int number_sample(struct writer *w, struct cprof_map *ids,
-                         const struct sample *wanted, uint32_t *ret)
-{
-    uint64_t key = (uint64_t)wanted->stack << 32 | wanted->thread;
-    size_t at = 0;
-    uint32_t id;
-
-    key = cprof_hash_mix(key) ^ (uint64_t)wanted->how << 16 ^ wanted->n_added;
-    while ((id = cprof_map_next(ids, key, &at)) != CPROF_MAP_NONE) {
-        const struct sample *known = &w->samples.data[id];
-        *ret = id;
-        if (known->stack == wanted->stack && known->thread == wanted->thread &&
-            known->how == wanted->how && known->n_added == wanted->n_added)
-            return 0;
-    }
-    *ret = (uint32_t)w->samples.n;
-    if (*ret == CPROF_MAP_NONE || cprof_vec_push(&w->samples, *wanted) < 0 ||
-        cprof_vec_reserve(&w->values, w->p->n_types) < 0 ||
-        cprof_map_add(ids, key, *ret) < 0)
-        return -ENOMEM;
-    for (size_t k = 0; k < w->p->n_types; k++)
-        w->values.data[w->values.n++] = 0;
-    return 0;
-}
-
-/* In order of their first row. */
-static int aggregate(struct writer *w)
-{
-    const struct cprof_profile *p = w->p;
-    struct cprof_map ids = {0};
-    int r = 0;
-
-    for (size_t i = 0; i < p->n && r == 0; i++) {
-        struct sample sample = {p->stack[i], p->thread[i], cprof_profile_how(p, i),
-                                cprof_profile_n_added(p, i)};
-        uint32_t id = 0;
-
-        r = number_sample(w, &ids, &sample, &id);
-        for (size_t k = 0; k < p->n_types && r == 0; k++) {
-            int64_t *value = &w->values.data[id * p->n_types + k];
-            *value = cprof_sum(*value, cprof_profile_value(p, k, i));
-        }
-    }
-    cprof_map_deinit(&ids);
-    return r;
-}
-
 static bool is_zero(const struct writer *w, size_t sample)
 {
-    const int64_t *values = w->values.data + sample * w->p->n_types;
-
     for (size_t k = 0; k < w->p->n_types; k++)
-        if (values[k])
+        if (cprof_profile_value(w->p, k, sample))
             return false;
     return true;
 }
@@ -220,9 +164,9 @@ static int number_tables(struct writer *w)
 
     if (!is_used)
         return -ENOMEM;
-    for (size_t i = 0; i < w->samples.n; i++)
+    for (size_t i = 0; i < w->p->n; i++)
         if (!is_zero(w, i))
-            is_used[w->samples.data[i].stack] = 1;
+            is_used[w->p->stack[i]] = 1;
     for (size_t i = s->nodes.n; i-- > 0;) {
         const struct cprof_node *node = &s->nodes.data[i];
         if (!is_used[i])
@@ -332,24 +276,25 @@ static void add_text(struct writer *w, Perftools__Profiles__Label *labels, size_
 
 /* How the stack was found, where there is something to say; pprof_facts.h. */
 static void add_how(struct writer *w, Perftools__Profiles__Label *labels, size_t *n,
-                    const struct sample *sample)
+                    size_t sample)
 {
+    uint8_t bits = cprof_profile_how(w->p, sample);
+    uint16_t n_added = cprof_profile_n_added(w->p, sample);
     char how[CPROF_HOW_TEXT];
 
-    if (sample->how) {
+    if (bits) {
         perftools__profiles__label__init(&labels[*n]);
         labels[*n].key = text(w, PPROF_LABEL_HOW);
-        labels[*n].str = text(w, cprof_how_text(sample->how, how));
+        labels[*n].str = text(w, cprof_how_text(bits, how));
         ++*n;
     }
-    if (sample->n_added)
-        add_number(w, labels, n, PPROF_LABEL_ADDED, sample->n_added, PPROF_UNIT_ADDED);
+    if (n_added)
+        add_number(w, labels, n, PPROF_LABEL_ADDED, n_added, PPROF_UNIT_ADDED);
 }
 
-static void add_labels(struct writer *w, const struct sample *sample,
-                       Perftools__Profiles__Sample *to)
+static void add_labels(struct writer *w, size_t sample, Perftools__Profiles__Sample *to)
 {
-    const struct cprof_thread *t = &w->s->threads.data[sample->thread];
+    const struct cprof_thread *t = &w->s->threads.data[w->p->thread[sample]];
     size_t most = 6 + t->n_labels, n = 0;
     Perftools__Profiles__Label *labels = take(w, most, sizeof(*labels));
     Perftools__Profiles__Label **at = take(w, most, sizeof(*at));
@@ -377,12 +322,12 @@ static void add_labels(struct writer *w, const struct sample *sample,
 
 static Perftools__Profiles__Sample *sample_message(struct writer *w, size_t i)
 {
-    const struct sample *sample = &w->samples.data[i];
     const struct cprof_node *nodes = w->s->nodes.data;
+    const uint32_t stack = w->p->stack[i];
     Perftools__Profiles__Sample *to = take(w, 1, sizeof(*to));
     size_t n = 0;
 
-    for (uint32_t at = sample->stack; at != CPROF_NONE; at = nodes[at].parent)
+    for (uint32_t at = stack; at != CPROF_NONE; at = nodes[at].parent)
         n++;
     if (!to)
         return NULL;
@@ -390,11 +335,12 @@ static Perftools__Profiles__Sample *sample_message(struct writer *w, size_t i)
     to->location_id = take(w, n, sizeof(*to->location_id));
     if (!to->location_id)
         return NULL;
-    for (uint32_t at = sample->stack; at != CPROF_NONE; at = nodes[at].parent)
+    for (uint32_t at = stack; at != CPROF_NONE; at = nodes[at].parent)
         to->location_id[to->n_location_id++] = w->location_ids[nodes[at].location];
-    to->n_value = w->p->n_types;
-    to->value = w->values.data + i * w->p->n_types;
-    add_labels(w, sample, to);
+    to->value = take(w, w->p->n_types, sizeof(*to->value));
+    for (size_t k = 0; to->value && k < w->p->n_types; k++)
+        to->value[to->n_value++] = cprof_profile_value(w->p, k, i);
+    add_labels(w, i, to);
     return to;
 }
 
@@ -404,7 +350,7 @@ static void write_samples(struct writer *w)
     Perftools__Profiles__Sample *batch[BATCH];
 
     message.sample = batch;
-    for (size_t i = 0; i < w->samples.n && !w->error; i++) {
+    for (size_t i = 0; i < w->p->n && !w->error; i++) {
         if (is_zero(w, i))
             continue;
         batch[message.n_sample++] = sample_message(w, i);
@@ -570,10 +516,8 @@ static void write_strings(struct writer *w)
 
 static int encode(struct writer *w)
 {
-    int r = aggregate(w);
+    int r = number_tables(w);
 
-    if (r >= 0)
-        r = number_tables(w);
     if (r < 0)
         return r;
     write_header(w);

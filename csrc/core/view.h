@@ -64,6 +64,18 @@ int cprof_view_refine(const struct cprof_profile *p, const struct cprof_refineme
 int cprof_view_merge(const struct cprof_profile *const *profiles, size_t n,
                      struct cprof_profile **ret, struct cprof_error *err);
 
+/* One row for all of one stack, found in one way, of one thread: what a file without
+ * times holds. In order of their first row. */
+int cprof_view_sum(const struct cprof_profile *p, struct cprof_profile **ret,
+                   struct cprof_error *err);
+
+/* Values times a factor for each sample type (-1 for what is to be taken away). Rows of
+ * which nothing is left go, and what was counted over the whole recording. Where a factor
+ * is no whole number rows are summed first: rounding each would falsify the sums.
+ * -EINVAL for a factor that is not finite. */
+int cprof_view_scale(const struct cprof_profile *p, const double *factors,
+                     struct cprof_profile **ret, struct cprof_error *err);
+
 /* The same rows with more comments after those there are. */
 int cprof_view_with_comments(const struct cprof_profile *p, const char *const *comments,
                              size_t n, struct cprof_profile **ret,

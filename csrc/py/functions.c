@@ -45,50 +45,131 @@ static PyObject *decode_pprof(PyObject *module, PyObject *args)
     return r < 0 ? cprof_py_raise(st, &err) : cprof_py_profile(st, profile);
 }
 
-/* The core profiles of a list of Profile, borrowed from it; NULL with an exception. */
-static const struct cprof_profile **profiles_of(core_state *st, PyObject *list,
-                                                Py_ssize_t n)
-{
-    const struct cprof_profile **profiles = calloc((size_t)n + 1, sizeof(*profiles));
+/* What merge() is given: profiles, and theirs to be let go of. */
+struct sources {
+    struct cprof_profile **profiles; /* owned references */
+    size_t n;
+};
 
-    if (!profiles) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *item = PyList_GetItem(list, i);
-        if (!PyObject_TypeCheck(item, st->Profile_type)) {
-            PyErr_SetString(PyExc_TypeError, "merge() takes a sequence of Profile");
-            free(profiles);
-            return NULL;
-        }
-        profiles[i] = cprof_py_profile_of(item);
-    }
-    return profiles;
+static void sources_deinit(struct sources *sources)
+{
+    while (sources->n)
+        cprof_profile_unref(sources->profiles[--sources->n]);
+    free(sources->profiles);
 }
 
-PyDoc_STRVAR(merge_doc, "merge($module, profiles, /)\n--\n\n"
-                        "One profile with the rows of all; see view.h.");
-static PyObject *merge(PyObject *module, PyObject *sequence)
+static int sources_init(struct sources *sources, core_state *st, PyObject *list)
+{
+    size_t n = (size_t)PyList_Size(list);
+
+    *sources = (struct sources){.profiles = calloc(n + 1, sizeof(*sources->profiles))};
+    if (!sources->profiles) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (; sources->n < n; sources->n++) {
+        PyObject *item = PyList_GetItem(list, (Py_ssize_t)sources->n);
+        if (!PyObject_TypeCheck(item, st->Profile_type)) {
+            PyErr_SetString(PyExc_TypeError, "merge() takes a sequence of Profile");
+            return -1;
+        }
+        sources->profiles[sources->n] = cprof_profile_ref(cprof_py_profile_of(item));
+    }
+    return 0;
+}
+
+/* One factor for each sample type. */
+static int get_factors(PyObject *given, size_t n, double *ret)
+{
+    PyObject *list = PySequence_List(given);
+    int r = list ? 0 : -1;
+
+    if (list && (size_t)PyList_Size(list) != n) {
+        PyErr_Format(PyExc_ValueError, "%zd factors for %zu sample types",
+                     PyList_Size(list), n);
+        r = -1;
+    }
+    for (size_t k = 0; k < n && r == 0; k++) {
+        ret[k] = PyFloat_AsDouble(PyList_GetItem(list, (Py_ssize_t)k));
+        r = ret[k] == -1 && PyErr_Occurred() ? -1 : 0;
+    }
+    Py_XDECREF(list);
+    return r;
+}
+
+/* Put a profile times its factors in its place. */
+static int scale_source(core_state *st, struct cprof_profile **profile, PyObject *given)
+{
+    double factors[CPROF_MAX_SAMPLE_TYPES];
+    struct cprof_profile *view;
+    bool is_same = true;
+    struct cprof_error err;
+    int r;
+
+    if (get_factors(given, (*profile)->n_types, factors) < 0)
+        return -1;
+    for (size_t k = 0; k < (*profile)->n_types; k++)
+        is_same &= factors[k] == 1;
+    if (is_same)
+        return 0;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_view_scale(*profile, factors, &view, &err);
+    Py_END_ALLOW_THREADS
+    if (r < 0) {
+        cprof_py_raise(st, &err);
+        return -1;
+    }
+    cprof_profile_unref(*profile);
+    *profile = view;
+    return 0;
+}
+
+static int scale_sources(struct sources *sources, core_state *st, PyObject *scales)
+{
+    PyObject *list = scales == Py_None ? NULL : PySequence_List(scales);
+    int r = 0;
+
+    if (scales == Py_None)
+        return 0;
+    if (list && (size_t)PyList_Size(list) != sources->n)
+        PyErr_Format(PyExc_ValueError, "scales of %zd profiles for %zu",
+                     PyList_Size(list), sources->n);
+    if (!list || PyErr_Occurred())
+        r = -1;
+    for (size_t i = 0; i < sources->n && r == 0; i++)
+        r = scale_source(st, &sources->profiles[i], PyList_GetItem(list, (Py_ssize_t)i));
+    Py_XDECREF(list);
+    return r;
+}
+
+PyDoc_STRVAR(
+    merge_doc,
+    "merge($module, profiles, scales=None, /)\n--\n\n"
+    "One profile with the rows of all; see view.h. `scales`: for each profile a\n"
+    "factor for each sample type, -1 for what is to be taken away.");
+static PyObject *merge(PyObject *module, PyObject *args)
 {
     core_state *st = PyModule_GetState(module);
-    PyObject *list = PySequence_List(sequence);
-    Py_ssize_t n = list ? PyList_Size(list) : 0;
-    const struct cprof_profile **profiles = list ? profiles_of(st, list, n) : NULL;
+    PyObject *sequence, *scales = Py_None, *list, *ret = NULL;
+    struct sources sources = {0};
     struct cprof_profile *merged;
     struct cprof_error err;
     int r;
 
-    if (!profiles) {
-        Py_XDECREF(list);
+    if (!PyArg_ParseTuple(args, "O|O:merge", &sequence, &scales))
         return NULL;
+    list = PySequence_List(sequence);
+    if (list && sources_init(&sources, st, list) == 0 &&
+        scale_sources(&sources, st, scales) == 0) {
+        Py_BEGIN_ALLOW_THREADS
+        r = cprof_view_merge((const struct cprof_profile *const *)sources.profiles,
+                             sources.n, &merged, &err);
+        Py_END_ALLOW_THREADS
+        ret = r < 0 ? cprof_py_raise(st, &err) : cprof_py_profile(st, merged);
     }
-    Py_BEGIN_ALLOW_THREADS
-    r = cprof_view_merge(profiles, (size_t)n, &merged, &err);
-    Py_END_ALLOW_THREADS
-    free(profiles);
-    Py_DECREF(list);
-    return r < 0 ? cprof_py_raise(st, &err) : cprof_py_profile(st, merged);
+    sources_deinit(&sources);
+    Py_XDECREF(list);
+    return ret;
 }
 
 PyDoc_STRVAR(demangle_doc, "demangle($module, name, /)\n--\n\n"
@@ -126,7 +207,7 @@ static PyObject *how_text(PyObject *module, PyObject *how_arg)
 static PyMethodDef functions[] = {
     {"load_pprof", load_pprof, METH_O, load_pprof_doc},
     {"decode_pprof", decode_pprof, METH_VARARGS, decode_pprof_doc},
-    {"merge", merge, METH_O, merge_doc},
+    {"merge", merge, METH_VARARGS, merge_doc},
     {"how_text", how_text, METH_O, how_text_doc},
     {"demangle", demangle, METH_O, demangle_doc},
     {NULL, NULL, 0, NULL},

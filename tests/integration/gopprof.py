@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-_NUMBER = r"-?[\d.]+"
+_NUMBER = r"-?[\d.]+(?:e-?\d+)?"
 
 
 def parse_top(text: str) -> "tuple[int, dict[str, list[int]]]":

@@ -151,3 +151,21 @@ def test_edges_are_those_of_pprof(pprof: GoPprof, path: Path, share: float) -> N
         if value
     }
     assert ours == _edges_of_tree(text)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_differences_are_those_of_pprof(pprof: GoPprof, tmp_path: Path, normalize: bool) -> None:
+    """Of two files of one program, one of them cut in half."""
+    path, base_path = DATA / "pprof" / "go.sample.cpu", tmp_path / "base.pb.gz"
+    core = _core.load_pprof(str(path))
+    base = core.select(bytes(i % 3 == 0 for i in range(core.n)))
+    base.write_pprof(str(base_path))
+    scale = [b / a if normalize else 1.0 for a, b in zip(core.totals(), base.totals(), strict=True)]
+    index, name, unit = asked(core)
+    options = ("-normalize",) if normalize else ()
+    text = pprof(
+        "-top", f"-sample_index={name}", f"-unit={unit}", *ALL, f"-base={base_path}", *options,
+        str(path),
+    )  # fmt: skip
+    theirs = {key: row for key, row in parse_top(text)[1].items() if any(row)}
+    assert tops(_core.merge([core, base], [scale, [-1, -1]]), index, "functions") == theirs

@@ -438,3 +438,17 @@ def test_rows_and_frames_are_refined(core):
         core.refine(hide=is_c[0])
     with pytest.raises(ValueError, match="focus mask has 1 bytes"):
         core.refine(focus=(b"\1", is_c[1]))
+
+
+def test_profiles_are_scaled_and_merged(core):
+    assert _core.merge([core, core], [[1, 1], [-1, -0.5]]).totals() == [0, 600]
+    assert _core.merge([core, core], None).totals() == [24, 2400]
+    assert _core.merge([core], [[0, 0]]).n == 0
+    with pytest.raises(ValueError, match="scales of 1 profiles for 2"):
+        _core.merge([core, core], [[1, 1]])
+    with pytest.raises(ValueError, match="1 factors for 2 sample types"):
+        _core.merge([core], [[1]])
+    with pytest.raises(_core.CoreError, match="cannot scale by nan"):
+        _core.merge([core], [[1, float("nan")]])
+    with pytest.raises(TypeError, match="sequence of Profile"):
+        _core.merge([None])
