@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from cprof.profile import Profile
 
 # Paul Tol's "light" scheme: told apart by colour-blind people, and black text reads on all.
-_KERNEL, _PSEUDO = "#ee8866", "#dddddd"
-_PALETTE = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#aaaa00")
-_TEXT, _FAINT = "#222222", "#666666"
+KERNEL, PSEUDO = "#ee8866", "#dddddd"
+PALETTE = ("#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#aaaa00")
+TEXT, FAINT = "#222222", "#666666"
 
 _WIDTH, _DPI = 12.0, 100.0  # inches, pixels per inch
 _ROW = 0.18  # inches of height for a frame
@@ -127,12 +127,12 @@ def module_colors(modules: "Sequence[str]") -> dict[str, str]:
     taken: set[str] = set()
     for module in dict.fromkeys(modules):
         if not module:
-            colors[module] = _PSEUDO
+            colors[module] = PSEUDO
         elif is_kernel(module):
-            colors[module] = _KERNEL
+            colors[module] = KERNEL
         else:
-            start = _hash(module) % len(_PALETTE)
-            wheel = _PALETTE[start:] + _PALETTE[:start]
+            start = _hash(module) % len(PALETTE)
+            wheel = PALETTE[start:] + PALETTE[:start]
             color = next((c for c in wheel if c not in taken), wheel[0])
             colors[module] = color
             taken.add(color)
@@ -146,7 +146,7 @@ def _face_colors(frames: Frames, colors: dict[str, str], color: str) -> "numpy.n
     from matplotlib.colors import to_rgb
 
     base = {module: to_rgb(value) for module, value in colors.items()}
-    palette = [to_rgb(value) for value in _PALETTE]
+    palette = [to_rgb(value) for value in PALETTE]
     hashes = {name: _hash(name) for name in set(frames.names)}
     if color == "function":
         rgb = [
@@ -225,7 +225,7 @@ def _draw_labels(ax: "Axes", frames: Frames, invert: bool, pixels: tuple[float, 
             label,
             fontsize=size,
             fontfamily=_FONT,
-            color=_TEXT,
+            color=TEXT,
             va="center_baseline",
             parse_math=False,
             clip_on=True,
@@ -256,7 +256,7 @@ def _draw_legend(ax: "Axes", modules: "Sequence[str]", colors: dict[str, str], g
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-        text.set_color(_TEXT)
+        text.set_color(TEXT)
 
 
 def _caption(profile: "Profile", type_index: int) -> tuple[str, str]:
@@ -282,10 +282,10 @@ def _caption(profile: "Profile", type_index: int) -> tuple[str, str]:
 
 def flamegraph(profile: "Profile", type_index: int, ax: "Axes | None", options: Options) -> "Axes":
     """See `Profile.flamegraph`."""
-    _need_matplotlib()
+    need_matplotlib("a flame graph")
     if ax is None:
         frames = Frames(profile, type_index, options.min_width / (_WIDTH * _DPI))
-        figure = _new_figure(frames.n_rows)
+        figure = new_figure((_WIDTH, _figure_height(frames.n_rows)))
         ax = _place_axes(figure, frames.n_rows)
     else:
         width = max(ax.get_window_extent().width, 1.0)
@@ -326,27 +326,43 @@ def _draw(
 def _draw_text(
     ax: "Axes", profile: "Profile", type_index: int, frames: Frames, options: Options
 ) -> None:
-    """The title and the line under it, above the frames; what was left out, below."""
-    title, facts = _caption(profile, type_index)
-    common: dict[str, Any] = {
-        "xycoords": "axes fraction",
-        "textcoords": "offset points",
-        "parse_math": False,
-    }
-    ax.annotate(facts, (0, 1), (0, 6), fontsize=8, color=_FAINT, va="baseline", ha="left", **common)
-    heading = printable(options.title) if options.title is not None else title
-    ax.annotate(
-        heading, (0, 1), (0, 19), fontsize=11, color=_TEXT, va="baseline", ha="left", **common
-    )
+    """What is above the frames, and what was left out, below."""
+    heading(ax, profile, type_index, options.title)
     if not frames.names:
-        ax.annotate(
-            "no samples", (0.5, 0.5), (0, 0), color=_FAINT, ha="center", va="center", **common
-        )
+        say_empty(ax)
     if frames.n_left_out:
         note = f"{frames.n_left_out:,d} frames too small to draw"
-        ax.annotate(
-            note, (1, 0), (0, -6), fontsize=_FONT_SIZE, color=_FAINT, va="top", ha="right", **common
-        )
+        _annotate(ax, note, (1, 0), (0, -6), size=_FONT_SIZE, ha="right", va="top")
+
+
+def heading(ax: "Axes", profile: "Profile", type_index: int, title: str | None) -> None:
+    """The title, by default the command, and under it what was recorded; above `ax`."""
+    command, facts = _caption(profile, type_index)
+    text = command if title is None else printable(title)
+    _annotate(ax, facts, (0, 1), (0, 6), size=8)
+    _annotate(ax, text, (0, 1), (0, 19), size=11, color=TEXT)
+
+
+def say_empty(ax: "Axes") -> None:
+    _annotate(ax, "no samples", (0.5, 0.5), (0, 0), size=10, ha="center", va="center")
+
+
+def _annotate(
+    ax: "Axes",
+    text: str,
+    at: tuple[float, float],
+    moved: tuple[float, float],
+    *,
+    size: float,
+    color: str = FAINT,
+    ha: str = "left",
+    va: str = "baseline",
+) -> None:
+    """Text at a place of the axes (0..1), moved by points."""
+    ax.annotate(
+        text, at, moved, "axes fraction", "offset points",
+        fontsize=size, color=color, ha=ha, va=va, parse_math=False,
+    )  # fmt: skip
 
 
 def _figure_height(n_rows: int) -> float:
@@ -360,10 +376,9 @@ def _place_axes(figure: "Figure", n_rows: int) -> "Axes":
     return figure.add_axes(box)
 
 
-def _new_figure(n_rows: int) -> "Figure":
-    """A figure of pyplot's where somebody uses pyplot or a notebook shows figures, else one
-    that nobody has to close."""
-    size = (_WIDTH, _figure_height(n_rows))
+def new_figure(size: tuple[float, float]) -> "Figure":
+    """A figure of so many inches: of pyplot's where somebody uses pyplot or a notebook shows
+    figures, else one that nobody has to close."""
     is_shown = "matplotlib.pyplot" in sys.modules or hasattr(sys, "ps1") or _in_notebook()
     if is_shown:
         import matplotlib.pyplot as plt
@@ -381,7 +396,7 @@ def _in_notebook() -> bool:
 
 def render(profile: "Profile", type_index: int, format: str) -> bytes:
     """A flame graph as the bytes of a file, "svg" or "png"."""
-    _need_matplotlib()
+    need_matplotlib("a flame graph")
     import io
     import warnings
 
@@ -405,10 +420,11 @@ def render(profile: "Profile", type_index: int, format: str) -> bytes:
     return file.getvalue()
 
 
-def _need_matplotlib() -> None:
+def need_matplotlib(what: str) -> None:
+    """Raises MissingPackage without it."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise MissingPackage(
-            f"a flame graph needs matplotlib ({error})", "pip install matplotlib"
+            f"{what} needs matplotlib ({error})", "pip install matplotlib"
         ) from error

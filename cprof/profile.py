@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cprof.labels import Tags
     from cprof.listing import Listing, Paths
     from cprof.match import Pattern
+    from cprof.plot_time import Heatmap
     from cprof.question import Question
     from cprof.report import ModuleTable, Table
     from cprof.traces import Traces
@@ -524,6 +525,35 @@ class Profile:
         from cprof.page import page
 
         return page(self, sample_type=sample_type, lines=lines, timed=timed, max_bytes=max_bytes)
+
+    def heatmap(
+        self, ax: "Axes | None" = None, *, rows: int = 50, title: str | None = None
+    ) -> "Heatmap":
+        """Draw the samples by second (columns) and offset within the second (`rows` rows): what
+        repeats, bursts and pauses show. Of the Heatmap returned, `.axes` is the picture and
+        `.select(seconds=(a, b), offset=(c, d))` the Profile of a rectangle; in a window of
+        matplotlib's the mouse draws one, and its flame graph opens. Needs matplotlib
+        (MissingPackage) and times (CprofError)."""
+        from cprof.plot_time import Heatmap
+
+        return Heatmap(self, ax, rows, title)
+
+    def timeline(
+        self,
+        by: str = "thread",
+        ax: "Axes | None" = None,
+        *,
+        sample_type: str | None = None,
+        title: str | None = None,
+    ) -> "Axes":
+        """Draw what ran when and return its Axes: `by` "thread", a lane for each of the 30
+        busiest threads, whose colour is the part of a CPU that it used; `by` "function", the CPUs
+        in use by the 8 largest functions (self), stacked. All others are summed into "other".
+        A `sample_type` that is no CPU time is shown per second. Needs matplotlib
+        (MissingPackage) and times (CprofError)."""
+        from cprof import plot_time
+
+        return plot_time.timeline(self, by, ax, self._type(sample_type), title)
 
     def _repr_mimebundle_(
         self, include: "Collection[str] | None" = None, exclude: "Collection[str] | None" = None
