@@ -47,6 +47,17 @@ class Profile:
     def mappings(self) -> list[tuple[int, int, int, str, str, str]]:
         """(start, limit, offset, file, module, build_id)."""
     @property
+    def mapping_details(self) -> list[tuple[str, int]]:
+        """(root, enum cprof_build_flag) by mapping number."""
+    @property
+    def marks(self) -> list[tuple[int, int, int]]:
+        """(time, enum cprof_mark_kind, n): what happened to the recording itself."""
+    @property
+    def stacks_id(self) -> int:
+        """Equal for profiles that share all that their rows refer to."""
+    def tables(self, location: int = 0, node: int = 0, /) -> dict[str, list[Column]]:
+        """locations, lines and nodes as build() takes them, from these numbers on."""
+    @property
     def functions_table(self) -> list[tuple[str, str, str, int, str]]:
         """(name, system_name, filename, start_line, module) by function number."""
     def column(self, name: str, /) -> Column:
@@ -200,6 +211,15 @@ def build(tables: Tables, name: str = "tables", /) -> Profile:
     KeyError, OverflowError. Equal functions become one, and equal threads. A location
     without mapping and address whose one function is called as a pseudo frame ("[lost]",
     "[truncated]" ...) is that frame. Text is UTF-8 without NUL."""
+
+def encode_column(numbers: Buffer, kind: int = 0, base: int = 0, /) -> bytes:
+    """The integers of a buffer as a block of columns.h; `kind`: enum cprof_column_kind."""
+
+def decode_column(
+    parts: Sequence[tuple[Buffer | None, int, int]], format: str, kind: int, otherwise: int, /
+) -> Column:
+    """The numbers of all parts, (block, n, base), one after the other; without a block n times
+    `otherwise`. A block that does not hold n numbers is a CoreError with EBADMSG."""
 
 def load_pprof(path: str, /) -> Profile: ...
 def decode_pprof(data: bytes, name: str, /) -> Profile: ...

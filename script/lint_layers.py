@@ -16,7 +16,7 @@ from pathlib import Path
 # A file belongs to the module whose name it has, or begins with before a "_". It may
 # include headers of its own layer and of lower ones.
 LAYERS = [
-    ["error", "cleanup", "vec", "map", "strtab", "arena", "thread"],
+    ["error", "cleanup", "vec", "map", "strtab", "arena", "thread", "columns"],
     [
         *["event", "counter", "ring", "backlog", "record", "live", "probe"],
         *["proc", "child", "maps", "elf", "dso", "outfile"],

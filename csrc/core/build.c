@@ -344,3 +344,79 @@ int cprof_build(const struct cprof_tables *tables, struct cprof_profile **ret,
     builder_deinit(&b);
     return r;
 }
+
+/* ---- the other way ---- */
+
+static size_t n_lines_from(const struct cprof_stacks *s, size_t first)
+{
+    size_t n = 0;
+
+    for (size_t i = first; i < s->locations.n; i++)
+        n += s->locations.data[i].n_lines;
+    return n;
+}
+
+static void fill_location(const struct cprof_stacks *s, enum cprof_build_column column,
+                          size_t first, void *to)
+{
+    for (size_t i = first; i < s->locations.n; i++) {
+        const struct cprof_location *from = &s->locations.data[i];
+        if (column == CPROF_BUILD_ADDRESS)
+            ((uint64_t *)to)[i - first] = from->address;
+        else if (column == CPROF_BUILD_MAPPING)
+            ((uint32_t *)to)[i - first] = from->mapping;
+        else
+            ((uint8_t *)to)[i - first] = from->is_folded;
+    }
+}
+
+static void fill_line(const struct cprof_stacks *s, enum cprof_build_column column,
+                      size_t first, void *to)
+{
+    size_t n = 0;
+
+    for (size_t i = first; i < s->locations.n; i++) {
+        const struct cprof_location *at = &s->locations.data[i];
+        for (uint32_t k = 0; k < at->n_lines; k++, n++) {
+            const struct cprof_line *line = &s->lines.data[at->first_line + k];
+            if (column == CPROF_BUILD_LINE)
+                ((int64_t *)to)[n] = line->line;
+            else
+                ((uint32_t *)to)[n] = column == CPROF_BUILD_LINE_LOCATION ? (uint32_t)i
+                                      : column == CPROF_BUILD_LINE_FUNCTION
+                                          ? line->function
+                                          : line->column;
+        }
+    }
+}
+
+static void fill_node(const struct cprof_stacks *s, enum cprof_build_column column,
+                      size_t first, uint32_t *to)
+{
+    for (size_t i = first; i < s->nodes.n; i++)
+        to[i - first] = column == CPROF_BUILD_PARENT ? s->nodes.data[i].parent
+                                                     : s->nodes.data[i].location;
+}
+
+int cprof_build_column(const struct cprof_stacks *s, enum cprof_build_column column,
+                       size_t first, void **ret, size_t *n)
+{
+    bool is_line = column >= CPROF_BUILD_LINE_LOCATION && column < CPROF_BUILD_PARENT;
+    bool is_node = column >= CPROF_BUILD_PARENT;
+    size_t n_all = is_node ? s->nodes.n : s->locations.n;
+    void *to;
+
+    first = first < n_all ? first : n_all;
+    *n = is_line ? n_lines_from(s, first) : n_all - first;
+    to = malloc((*n + 1) * sizeof(uint64_t)); /* enough for any */
+    if (!to)
+        return -ENOMEM;
+    if (is_node)
+        fill_node(s, column, first, to);
+    else if (is_line)
+        fill_line(s, column, first, to);
+    else
+        fill_location(s, column, first, to);
+    *ret = to;
+    return 0;
+}

@@ -81,4 +81,21 @@ struct cprof_tables {
 int cprof_build(const struct cprof_tables *tables, struct cprof_profile **ret,
                 struct cprof_error *err);
 
+/* The other way: one column of what a profile's tables hold, from the location, or node,
+ * number `first` on. *ret is owned: free(). 0 or -ENOMEM. */
+enum cprof_build_column {
+    CPROF_BUILD_ADDRESS,       /* uint64_t, by location */
+    CPROF_BUILD_MAPPING,       /* uint32_t */
+    CPROF_BUILD_IS_FOLDED,     /* uint8_t */
+    CPROF_BUILD_LINE_LOCATION, /* uint32_t, by line of those locations */
+    CPROF_BUILD_LINE_FUNCTION, /* uint32_t */
+    CPROF_BUILD_LINE,          /* int64_t */
+    CPROF_BUILD_LINE_COLUMN,   /* uint32_t */
+    CPROF_BUILD_PARENT,        /* uint32_t, by node */
+    CPROF_BUILD_LOCATION,      /* uint32_t */
+    CPROF_N_BUILD_COLUMNS
+};
+int cprof_build_column(const struct cprof_stacks *s, enum cprof_build_column column,
+                       size_t first, void **ret, size_t *n);
+
 #endif

@@ -476,6 +476,63 @@ static PyObject *build(PyObject *module, PyObject *args)
     return r < 0 ? NULL : cprof_py_profile(st, profile);
 }
 
+/* ---- the other way ---- */
+
+static const struct {
+    const char *key, *format;
+    enum cprof_build_column column;
+} TABLES[] = {
+    {"locations", "Q", CPROF_BUILD_ADDRESS},   {"locations", "I", CPROF_BUILD_MAPPING},
+    {"locations", "B", CPROF_BUILD_IS_FOLDED}, {"lines", "I", CPROF_BUILD_LINE_LOCATION},
+    {"lines", "I", CPROF_BUILD_LINE_FUNCTION}, {"lines", "q", CPROF_BUILD_LINE},
+    {"lines", "I", CPROF_BUILD_LINE_COLUMN},   {"nodes", "I", CPROF_BUILD_PARENT},
+    {"nodes", "I", CPROF_BUILD_LOCATION},
+};
+
+static PyObject *make_column(PyObject *op, size_t i, size_t first)
+{
+    struct cprof_profile *p = cprof_py_profile_of(op);
+    core_state *st = cprof_py_state_of(op);
+    void *data;
+    size_t n;
+    int r;
+
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_build_column(p->stacks, TABLES[i].column, first, &data, &n);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(st, r, "build");
+    return cprof_py_column(st, p, data, n, TABLES[i].format, true);
+}
+
+static int append_column(PyObject *tables, PyObject *op, size_t i, size_t first)
+{
+    PyObject *list = PyDict_GetItemString(tables, TABLES[i].key);
+    PyObject *column = make_column(op, i, first);
+    int r = column ? PyList_Append(list, column) : -1;
+
+    Py_XDECREF(column);
+    return r;
+}
+
+PyObject *cprof_py_profile_tables(PyObject *op, PyObject *args)
+{
+    Py_ssize_t location = 0, node = 0;
+    PyObject *tables;
+    int r = 0;
+
+    if (!PyArg_ParseTuple(args, "|nn:tables", &location, &node))
+        return NULL;
+    tables = Py_BuildValue("{s[]s[]s[]}", "locations", "lines", "nodes");
+    for (size_t i = 0; tables && i < sizeof(TABLES) / sizeof(TABLES[0]) && r == 0; i++)
+        r = append_column(
+            tables, op, i,
+            (size_t)(TABLES[i].column < CPROF_BUILD_PARENT ? location : node));
+    if (r < 0)
+        Py_CLEAR(tables);
+    return tables;
+}
+
 static PyMethodDef functions[] = {
     {"build", build, METH_VARARGS, build_doc},
     {NULL, NULL, 0, NULL},

@@ -24,7 +24,8 @@ typedef struct {
 /* Add what a file defines to the module and to its state: 0, or -1 with an exception. */
 typedef int cprof_py_add_fn(PyObject *module, core_state *st);
 cprof_py_add_fn cprof_py_add_error, cprof_py_add_column, cprof_py_add_profile,
-    cprof_py_add_functions, cprof_py_add_session, cprof_py_add_code, cprof_py_add_build;
+    cprof_py_add_functions, cprof_py_add_session, cprof_py_add_code, cprof_py_add_build,
+    cprof_py_add_columns;
 
 /* Make a heap type and add it under its name: 0 and *ret (owned), or -1. */
 int cprof_py_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **ret);
@@ -67,6 +68,9 @@ PyObject *cprof_py_profile_group(PyObject *op, PyObject *keys);
  */
 int cprof_py_set_run(struct cprof_profile *p, PyObject *run);
 int cprof_py_set_fact(struct cprof_profile *p, const char *name, PyObject *value);
+
+/* Profile.tables() (build.c). */
+PyObject *cprof_py_profile_tables(PyObject *op, PyObject *args);
 
 /* Its methods about lines and instructions (profile_lines.c). */
 PyObject *cprof_py_profile_with_lines(PyObject *op, PyObject *args);

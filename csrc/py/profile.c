@@ -419,6 +419,10 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(Profile_stack_doc,
              "stack($self, row_stack, /)\n--\n\n"
              "[(function, module)] of one stack, leaf first, inlined frames included.");
+PyDoc_STRVAR(Profile_tables_doc,
+             "tables($self, location=0, node=0, /)\n--\n\n"
+             "locations, lines and nodes as build() takes them, from the location and\n"
+             "the node of these numbers on.");
 PyDoc_STRVAR(Profile_locations_doc,
              "locations($self, row_stack, /)\n--\n\n"
              "[(address, mapping number or -1)] of one stack, leaf first.");
@@ -476,6 +480,7 @@ static PyMethodDef Profile_methods[] = {
      METH_VARARGS | METH_KEYWORDS, Profile_graph_doc},
     {"frame_tree", cprof_py_profile_frame_tree, METH_VARARGS, Profile_frame_tree_doc},
     {"stack", cprof_py_profile_stack, METH_O, Profile_stack_doc},
+    {"tables", cprof_py_profile_tables, METH_VARARGS, Profile_tables_doc},
     {"locations", cprof_py_profile_locations, METH_O, Profile_locations_doc},
     {"write_pprof", Profile_write_pprof, METH_O, Profile_write_pprof_doc},
     {"encode_pprof", Profile_encode_pprof, METH_NOARGS, Profile_encode_pprof_doc},

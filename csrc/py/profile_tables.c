@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "build.h"
 #include "view.h"
 
 /* What a profile refers to by number, and its sums, as lists of tuples. */
@@ -328,6 +329,51 @@ static PyObject *make_mapping(struct source *from, size_t i)
                          text_of(from, mapping->build_id));
 }
 
+/* What pprof says of it, as enum cprof_build_flag. */
+static unsigned flags_of(const struct cprof_mapping *mapping)
+{
+    return (mapping->has_functions ? CPROF_BUILD_HAS_FUNCTIONS : 0) |
+           (mapping->has_filenames ? CPROF_BUILD_HAS_FILENAMES : 0) |
+           (mapping->has_line_numbers ? CPROF_BUILD_HAS_LINE_NUMBERS : 0) |
+           (mapping->has_inline_frames ? CPROF_BUILD_HAS_INLINE_FRAMES : 0);
+}
+
+static PyObject *make_mapping_detail(struct source *from, size_t i)
+{
+    const struct cprof_mapping *mapping = &from->p->stacks->mappings.data[i];
+
+    return Py_BuildValue("(NI)", text_of(from, mapping->root), flags_of(mapping));
+}
+
+static PyObject *Profile_mapping_details(PyObject *op, void *closure)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+
+    (void)closure;
+    return make_list(p, NULL, p->stacks->mappings.n, make_mapping_detail);
+}
+
+static PyObject *make_mark(struct source *from, size_t i)
+{
+    const struct cprof_mark *mark = &from->p->marks.data[i];
+
+    return Py_BuildValue("(KII)", (unsigned long long)mark->time, mark->kind, mark->n);
+}
+
+static PyObject *Profile_marks(PyObject *op, void *closure)
+{
+    const struct cprof_profile *p = cprof_py_profile_of(op);
+
+    (void)closure;
+    return make_list(p, NULL, p->marks.n, make_mark);
+}
+
+static PyObject *Profile_stacks_id(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyLong_FromVoidPtr(cprof_py_profile_of(op)->stacks);
+}
+
 static PyObject *Profile_mappings(PyObject *op, void *closure)
 {
     const struct cprof_profile *p = cprof_py_profile_of(op);
@@ -374,6 +420,11 @@ PyGetSetDef cprof_py_profile_getset[] = {
      "[[(key, text or number, unit)]]: further labels, by thread number.", NULL},
     {"mappings", Profile_mappings, NULL,
      "[(start, limit, offset, file, module, build_id)].", NULL},
+    {"mapping_details", Profile_mapping_details, NULL,
+     "[(root, enum cprof_build_flag)] by mapping number.", NULL},
+    {"marks", Profile_marks, NULL, "[(time, enum cprof_mark_kind, n)].", NULL},
+    {"stacks_id", Profile_stacks_id, NULL,
+     "Equal for profiles that share all that rows refer to.", NULL},
     {"functions_table", Profile_functions_table, NULL,
      "[(name, system_name, filename, start_line, module)] by function number.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -1,0 +1,48 @@
+/* columns.h - columns of integers as few bytes.
+ *
+ * A block is zlib data of byte planes: the lowest byte of every number, then the next one
+ * of every number, and so on as far as any of them has bits there. So a block of n
+ * numbers has n, 2n ... bytes when inflated, and their count says how many planes there
+ * are. A block of differences holds each number less the one before it, modulo 2^(8 *
+ * width); the first one less `base`.
+ *
+ *     raw = zlib.decompress(block)                     # Python without anything else
+ *     numbers = [int.from_bytes(raw[i::n], "little") for i in range(n)] */
+#ifndef CPROF_COLUMNS_H
+#define CPROF_COLUMNS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CPROF_COLUMNS_MAX = 1 << 24 }; /* numbers of one block */
+
+enum cprof_column_kind {
+    CPROF_COLUMN_PLAIN,
+    CPROF_COLUMN_STEPS, /* each number less the one before it; the first less `base` */
+    CPROF_COLUMN_BACK   /* base, base + 1 ... less the number: how far back it refers */
+};
+
+struct cprof_column_format {
+    size_t width; /* bytes of a number: 1, 2, 4 or 8 */
+    enum cprof_column_kind kind;
+};
+
+/* `n` numbers, 1 to CPROF_COLUMNS_MAX. *ret is owned: free(). 0, -ENOMEM, -EINVAL. */
+int cprof_columns_encode(const void *numbers, size_t n,
+                         const struct cprof_column_format *format, uint64_t base,
+                         uint8_t **ret, size_t *n_ret);
+
+struct cprof_column_part {
+    const void *block; /* NULL: the same number n times */
+    size_t n_block, n; /* n: 1 to CPROF_COLUMNS_MAX */
+    uint64_t base;
+};
+
+/* The numbers of all parts, one after the other. *ret is owned: free(). 0, -ENOMEM,
+ * -EINVAL, or -EBADMSG where a block does not hold n numbers.
+ */
+int cprof_columns_decode(const struct cprof_column_part *parts, size_t n_parts,
+                         const struct cprof_column_format *format, uint64_t otherwise,
+                         void **ret, size_t *n);
+
+#endif

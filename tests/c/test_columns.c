@@ -1,0 +1,207 @@
+/* columns: blocks written out by hand, and numbers that have to come back. */
+#include "columns.h"
+
+#include <errno.h>
+#include <zlib.h>
+
+#include "test.h"
+
+static const struct cprof_column_format U8 = {1, CPROF_COLUMN_PLAIN};
+static const struct cprof_column_format U32 = {4, CPROF_COLUMN_PLAIN};
+static const struct cprof_column_format STEPS = {8, CPROF_COLUMN_STEPS};
+static const struct cprof_column_format BACK = {4, CPROF_COLUMN_BACK};
+
+/* The bytes that a block inflates to. */
+static size_t inflated(const uint8_t *block, size_t n, uint8_t *to, size_t room)
+{
+    uLong size = (uLong)room;
+
+    CHECK_EQ(uncompress(to, &size, block, (uLong)n), Z_OK);
+    return size;
+}
+
+static void check_planes(const void *numbers, size_t n,
+                         const struct cprof_column_format *format, uint64_t base,
+                         const char *want, size_t n_want)
+{
+    uint8_t *block, bytes[256];
+    size_t n_block;
+
+    CHECK_EQ(cprof_columns_encode(numbers, n, format, base, &block, &n_block), 0);
+    CHECK_EQ(inflated(block, n_block, bytes, sizeof(bytes)), n_want);
+    CHECK(!memcmp(bytes, want, n_want));
+    free(block);
+}
+
+static void test_planes_are_the_lowest_bytes_first(void)
+{
+    const uint32_t numbers[] = {1, 0x203, 0x10005};
+    const uint32_t small[] = {7, 8, 9};
+    const uint64_t times[] = {1003, 1005, 1004 + 256};
+    const uint32_t parents[] = {0xffffffff, 0, 1, 0};
+
+    check_planes(numbers, 3, &U32, 0, "\1\3\5\0\2\0\0\0\1", 9);
+    check_planes(small, 3, &U32, 0, "\7\10\11", 3);
+    check_planes(times, 3, &STEPS, 1000, "\3\2\377", 3);
+    check_planes(parents, 4, &BACK, 0, "\1\1\1\3", 4);
+}
+
+/* What came back equals what went in. */
+static void round_trip(const void *numbers, size_t n,
+                       const struct cprof_column_format *format, uint64_t base)
+{
+    struct cprof_column_part part = {.n = n, .base = base};
+    uint8_t *block;
+    void *back;
+    size_t n_back;
+
+    CHECK_EQ(cprof_columns_encode(numbers, n, format, base, &block, &part.n_block), 0);
+    part.block = block;
+    CHECK_EQ(cprof_columns_decode(&part, 1, format, 0, &back, &n_back), 0);
+    CHECK_EQ(n_back, n);
+    CHECK(!memcmp(back, numbers, n * format->width));
+    free(back);
+    free(block);
+}
+
+static void test_every_width_and_kind_comes_back(void)
+{
+    uint64_t numbers[1000], seed = 1;
+
+    for (int shift = 0; shift < 64; shift += 7) {
+        for (size_t i = 0; i < 1000; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            numbers[i] = seed >> shift;
+        }
+        for (size_t width = 1; width <= 8; width *= 2)
+            for (int kind = CPROF_COLUMN_PLAIN; kind <= CPROF_COLUMN_BACK; kind++) {
+                struct cprof_column_format format = {width, kind};
+                round_trip(numbers, 1, &format, 5);
+                round_trip(numbers, 1000, &format, seed);
+            }
+    }
+}
+
+static void test_numbers_of_any_alignment(void)
+{
+    char bytes[4 * 3 + 1] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+
+    round_trip(bytes + 1, 3, &U32, 0);
+}
+
+static void test_parts_follow_each_other(void)
+{
+    const uint64_t first[] = {10, 20}, last[] = {5};
+    struct cprof_column_part parts[3] = {{.n = 2, .base = 7}, {.n = 2}, {.n = 1}};
+    const uint64_t want[] = {10, 20, 99, 99, 5};
+    uint8_t *a, *b;
+    void *back;
+    size_t n;
+
+    CHECK_EQ(cprof_columns_encode(first, 2, &STEPS, 7, &a, &parts[0].n_block), 0);
+    CHECK_EQ(cprof_columns_encode(last, 1, &STEPS, 0, &b, &parts[2].n_block), 0);
+    parts[0].block = a;
+    parts[2].block = b;
+    CHECK_EQ(cprof_columns_decode(parts, 3, &STEPS, 99, &back, &n), 0);
+    CHECK_EQ(n, 5);
+    CHECK(!memcmp(back, want, sizeof(want)));
+    free(back);
+    free(a);
+    free(b);
+    CHECK_EQ(cprof_columns_decode(NULL, 0, &U8, 0, &back, &n), 0);
+    CHECK_EQ(n, 0);
+    free(back);
+}
+
+static int decode(const void *block, size_t n_block, size_t n,
+                  const struct cprof_column_format *format)
+{
+    struct cprof_column_part part = {.block = block, .n_block = n_block, .n = n};
+    void *back;
+    size_t n_back;
+    int r = cprof_columns_decode(&part, 1, format, 0, &back, &n_back);
+
+    if (r == 0)
+        free(back);
+    return r;
+}
+
+static void test_bad_blocks_are_refused(void)
+{
+    const uint32_t numbers[] = {1, 0x203, 0x10005, 4};
+    const struct cprof_column_format odd = {3, CPROF_COLUMN_PLAIN}, kind = {4, 3};
+    int n_unseen = 0;
+    uint8_t *block;
+    size_t n;
+
+    CHECK_EQ(cprof_columns_encode(numbers, 4, &U32, 0, &block, &n), 0); /* 3 planes */
+    CHECK_EQ(decode(block, n, 4, &U32), 0);
+    CHECK_EQ(decode(block, n, 5, &U32), -EBADMSG);
+    CHECK_EQ(decode(block, n, 2, &U32), -EBADMSG); /* 6 planes */
+    CHECK_EQ(decode(block, n, 4, &U8), -EBADMSG);
+    CHECK_EQ(decode(block, n - 1, 4, &U32), -EBADMSG);
+    CHECK_EQ(decode("", 0, 4, &U32), -EBADMSG);
+    CHECK_EQ(decode("x", 1, CPROF_COLUMNS_MAX, &U32), -EBADMSG);
+    CHECK_EQ(decode(block, n, 0, &U32), -EINVAL);
+    CHECK_EQ(decode(block, n, (size_t)CPROF_COLUMNS_MAX + 1, &U32), -EINVAL);
+    CHECK_EQ(decode(block, n, 4, &odd), -EINVAL);
+    CHECK_EQ(decode(block, n, 4, &kind), -EINVAL);
+    for (size_t i = 0; i < n; i++) /* adler32 sees it, or the sizes */
+        for (int bit = 0; bit < 8; bit++) {
+            block[i] ^= (uint8_t)(1u << bit);
+            n_unseen += decode(block, n, 4, &U32) != -EBADMSG;
+            block[i] ^= (uint8_t)(1u << bit);
+        }
+    CHECK(n_unseen < 8); /* bits that only fill up the last byte of the data */
+    free(block);
+    CHECK_EQ(cprof_columns_encode(numbers, 0, &U32, 0, &block, &n), -EINVAL);
+}
+
+static void test_bytes_after_a_block(void)
+{
+    uint8_t number = 1, *block, longer[64] = {0};
+    size_t n;
+
+    CHECK_EQ(cprof_columns_encode(&number, 1, &U8, 0, &block, &n), 0);
+    memcpy(longer, block, n);
+    CHECK_EQ(decode(longer, n, 1, &U8), 0);
+    CHECK_EQ(decode(longer, n + 1, 1, &U8), -EBADMSG);
+    free(block);
+}
+
+static int both_ways(void *arg)
+{
+    const uint32_t numbers[] = {1, 2, 3};
+    struct cprof_column_part part = {.n = 3};
+    uint8_t *block;
+    void *back;
+    size_t n;
+    int r = cprof_columns_encode(numbers, 3, &U32, 0, &block, &part.n_block);
+
+    (void)arg;
+    if (r < 0)
+        return r;
+    part.block = block;
+    r = cprof_columns_decode(&part, 1, &U32, 0, &back, &n);
+    if (r == 0)
+        free(back);
+    free(block);
+    return r;
+}
+
+static void test_allocations_fail(void)
+{
+    CHECK_EQ(sweep(both_ways, NULL), 0);
+}
+
+int main(void)
+{
+    RUN(test_planes_are_the_lowest_bytes_first);
+    RUN(test_every_width_and_kind_comes_back);
+    RUN(test_numbers_of_any_alignment);
+    RUN(test_parts_follow_each_other);
+    RUN(test_bad_blocks_are_refused);
+    RUN(test_bytes_after_a_block);
+    RUN(test_allocations_fail);
+    return test_report(__FILE__);
+}
