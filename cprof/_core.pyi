@@ -53,6 +53,9 @@ class Profile:
     def marks(self) -> list[tuple[int, int, int]]:
         """(time, enum cprof_mark_kind, n): what happened to the recording itself."""
     @property
+    def is_sorted(self) -> bool:
+        """Whether no row is earlier than the one before it."""
+    @property
     def stacks_id(self) -> int:
         """Equal for profiles that share all that their rows refer to."""
     def tables(self, location: int = 0, node: int = 0, /) -> dict[str, list[Column]]:
@@ -212,7 +215,9 @@ def build(tables: Tables, name: str = "tables", /) -> Profile:
     without mapping and address whose one function is called as a pseudo frame ("[lost]",
     "[truncated]" ...) is that frame. Text is UTF-8 without NUL."""
 
-def encode_column(numbers: Buffer, kind: int = 0, base: int = 0, /) -> bytes:
+def encode_column(
+    numbers: Buffer, kind: int = 0, base: int = 0, added: int = 0, /
+) -> bytes:
     """The integers of a buffer as a block of columns.h; `kind`: enum cprof_column_kind."""
 
 def decode_column(

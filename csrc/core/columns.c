@@ -63,14 +63,16 @@ static void set_number(void *numbers, size_t i, size_t width, uint64_t number)
 /* Fills the planes; how many have any bit. */
 static size_t split(const void *numbers, size_t n,
                     const struct cprof_column_format *format, uint64_t base,
-                    uint8_t *planes)
+                    uint64_t added, uint8_t *planes)
 {
     uint64_t mask = UINT64_MAX >> (64 - 8 * format->width);
     uint64_t before = base, all = 0;
     size_t n_planes = 1;
 
     for (size_t i = 0; i < n; i++) {
-        uint64_t number = number_at(numbers, i, format->width), stored = number;
+        uint64_t number = number_at(numbers, i, format->width), stored;
+        number += number == mask ? 0 : added;
+        stored = number;
         if (format->kind == CPROF_COLUMN_STEPS)
             stored = number - before;
         else if (format->kind == CPROF_COLUMN_BACK)
@@ -88,7 +90,7 @@ static size_t split(const void *numbers, size_t n,
 
 int cprof_columns_encode(const void *numbers, size_t n,
                          const struct cprof_column_format *format, uint64_t base,
-                         uint8_t **ret, size_t *n_ret)
+                         uint64_t added, uint8_t **ret, size_t *n_ret)
 {
     _cleanup_free_ uint8_t *planes = NULL;
     uLong size, bound;
@@ -99,7 +101,7 @@ int cprof_columns_encode(const void *numbers, size_t n,
     planes = malloc(n * format->width);
     if (!planes)
         return -ENOMEM;
-    size = (uLong)(split(numbers, n, format, base, planes) * n);
+    size = (uLong)(split(numbers, n, format, base, added, planes) * n);
     bound = compressBound(size);
     block = malloc(bound);
     if (!block)

@@ -27,10 +27,11 @@ struct cprof_column_format {
     enum cprof_column_kind kind;
 };
 
-/* `n` numbers, 1 to CPROF_COLUMNS_MAX. *ret is owned: free(). 0, -ENOMEM, -EINVAL. */
+/* `n` numbers, 1 to CPROF_COLUMNS_MAX; `added` to each first, but for those of which all
+ * bits are set: they refer to nothing. *ret is owned: free(). 0, -ENOMEM, -EINVAL. */
 int cprof_columns_encode(const void *numbers, size_t n,
                          const struct cprof_column_format *format, uint64_t base,
-                         uint8_t **ret, size_t *n_ret);
+                         uint64_t added, uint8_t **ret, size_t *n_ret);
 
 struct cprof_column_part {
     const void *block; /* NULL: the same number n times */

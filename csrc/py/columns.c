@@ -7,12 +7,12 @@
 /* encode_column() and decode_column(): buffers <-> blocks of columns.h. */
 
 PyDoc_STRVAR(encode_column_doc,
-             "encode_column($module, numbers, kind=0, base=0, /)\n--\n\n"
+             "encode_column($module, numbers, kind=0, base=0, added=0, /)\n--\n\n"
              "A block with the integers of a buffer; see columns.h.");
 static PyObject *encode_column(PyObject *module, PyObject *args)
 {
     struct cprof_column_format format = {0};
-    unsigned long long base = 0;
+    unsigned long long base = 0, added = 0;
     unsigned kind = CPROF_COLUMN_PLAIN;
     int r;
     PyObject *ret = NULL;
@@ -20,13 +20,13 @@ static PyObject *encode_column(PyObject *module, PyObject *args)
     Py_buffer view;
     size_t n = 0;
 
-    if (!PyArg_ParseTuple(args, "y*|IK:encode_column", &view, &kind, &base))
+    if (!PyArg_ParseTuple(args, "y*|IKK:encode_column", &view, &kind, &base, &added))
         return NULL;
     format.width = (size_t)view.itemsize;
     format.kind = kind;
     Py_BEGIN_ALLOW_THREADS
     r = cprof_columns_encode(view.buf, (size_t)(view.len / view.itemsize), &format, base,
-                             &block, &n);
+                             added, &block, &n);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&view);
     if (r < 0)

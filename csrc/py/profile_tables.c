@@ -368,6 +368,12 @@ static PyObject *Profile_marks(PyObject *op, void *closure)
     return make_list(p, NULL, p->marks.n, make_mark);
 }
 
+static PyObject *Profile_is_sorted(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(!cprof_py_profile_of(op)->is_unsorted);
+}
+
 static PyObject *Profile_stacks_id(PyObject *op, void *closure)
 {
     (void)closure;
@@ -423,6 +429,8 @@ PyGetSetDef cprof_py_profile_getset[] = {
     {"mapping_details", Profile_mapping_details, NULL,
      "[(root, enum cprof_build_flag)] by mapping number.", NULL},
     {"marks", Profile_marks, NULL, "[(time, enum cprof_mark_kind, n)].", NULL},
+    {"is_sorted", Profile_is_sorted, NULL,
+     "Whether no row is earlier than the one before it.", NULL},
     {"stacks_id", Profile_stacks_id, NULL,
      "Equal for profiles that share all that rows refer to.", NULL},
     {"functions_table", Profile_functions_table, NULL,

@@ -27,7 +27,7 @@ static void check_planes(const void *numbers, size_t n,
     uint8_t *block, bytes[256];
     size_t n_block;
 
-    CHECK_EQ(cprof_columns_encode(numbers, n, format, base, &block, &n_block), 0);
+    CHECK_EQ(cprof_columns_encode(numbers, n, format, base, 0, &block, &n_block), 0);
     CHECK_EQ(inflated(block, n_block, bytes, sizeof(bytes)), n_want);
     CHECK(!memcmp(bytes, want, n_want));
     free(block);
@@ -55,7 +55,7 @@ static void round_trip(const void *numbers, size_t n,
     void *back;
     size_t n_back;
 
-    CHECK_EQ(cprof_columns_encode(numbers, n, format, base, &block, &part.n_block), 0);
+    CHECK_EQ(cprof_columns_encode(numbers, n, format, base, 0, &block, &part.n_block), 0);
     part.block = block;
     CHECK_EQ(cprof_columns_decode(&part, 1, format, 0, &back, &n_back), 0);
     CHECK_EQ(n_back, n);
@@ -82,6 +82,18 @@ static void test_every_width_and_kind_comes_back(void)
     }
 }
 
+static void test_numbers_move_together(void)
+{
+    const uint32_t numbers[] = {0, 5, 0xffffffff};
+    uint8_t *block, bytes[16];
+    size_t n;
+
+    CHECK_EQ(cprof_columns_encode(numbers, 3, &U32, 0, 10, &block, &n), 0);
+    CHECK_EQ(inflated(block, n, bytes, sizeof(bytes)), 12);
+    CHECK(!memcmp(bytes, "\12\17\377\0\0\377", 6)); /* none stays none */
+    free(block);
+}
+
 static void test_numbers_of_any_alignment(void)
 {
     char bytes[4 * 3 + 1] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
@@ -98,8 +110,8 @@ static void test_parts_follow_each_other(void)
     void *back;
     size_t n;
 
-    CHECK_EQ(cprof_columns_encode(first, 2, &STEPS, 7, &a, &parts[0].n_block), 0);
-    CHECK_EQ(cprof_columns_encode(last, 1, &STEPS, 0, &b, &parts[2].n_block), 0);
+    CHECK_EQ(cprof_columns_encode(first, 2, &STEPS, 7, 0, &a, &parts[0].n_block), 0);
+    CHECK_EQ(cprof_columns_encode(last, 1, &STEPS, 0, 0, &b, &parts[2].n_block), 0);
     parts[0].block = a;
     parts[2].block = b;
     CHECK_EQ(cprof_columns_decode(parts, 3, &STEPS, 99, &back, &n), 0);
@@ -134,7 +146,7 @@ static void test_bad_blocks_are_refused(void)
     uint8_t *block;
     size_t n;
 
-    CHECK_EQ(cprof_columns_encode(numbers, 4, &U32, 0, &block, &n), 0); /* 3 planes */
+    CHECK_EQ(cprof_columns_encode(numbers, 4, &U32, 0, 0, &block, &n), 0); /* 3 planes */
     CHECK_EQ(decode(block, n, 4, &U32), 0);
     CHECK_EQ(decode(block, n, 5, &U32), -EBADMSG);
     CHECK_EQ(decode(block, n, 2, &U32), -EBADMSG); /* 6 planes */
@@ -154,7 +166,7 @@ static void test_bad_blocks_are_refused(void)
         }
     CHECK(n_unseen < 8); /* bits that only fill up the last byte of the data */
     free(block);
-    CHECK_EQ(cprof_columns_encode(numbers, 0, &U32, 0, &block, &n), -EINVAL);
+    CHECK_EQ(cprof_columns_encode(numbers, 0, &U32, 0, 0, &block, &n), -EINVAL);
 }
 
 static void test_bytes_after_a_block(void)
@@ -162,7 +174,7 @@ static void test_bytes_after_a_block(void)
     uint8_t number = 1, *block, longer[64] = {0};
     size_t n;
 
-    CHECK_EQ(cprof_columns_encode(&number, 1, &U8, 0, &block, &n), 0);
+    CHECK_EQ(cprof_columns_encode(&number, 1, &U8, 0, 0, &block, &n), 0);
     memcpy(longer, block, n);
     CHECK_EQ(decode(longer, n, 1, &U8), 0);
     CHECK_EQ(decode(longer, n + 1, 1, &U8), -EBADMSG);
@@ -176,7 +188,7 @@ static int both_ways(void *arg)
     uint8_t *block;
     void *back;
     size_t n;
-    int r = cprof_columns_encode(numbers, 3, &U32, 0, &block, &part.n_block);
+    int r = cprof_columns_encode(numbers, 3, &U32, 0, 0, &block, &part.n_block);
 
     (void)arg;
     if (r < 0)
@@ -198,6 +210,7 @@ int main(void)
 {
     RUN(test_planes_are_the_lowest_bytes_first);
     RUN(test_every_width_and_kind_comes_back);
+    RUN(test_numbers_move_together);
     RUN(test_numbers_of_any_alignment);
     RUN(test_parts_follow_each_other);
     RUN(test_bad_blocks_are_refused);
