@@ -26,8 +26,10 @@ from cprof.errors import (
     UnsupportedEvent,
     WrongState,
 )
-from cprof.profile import Profile, load
+from cprof.profile import Profile
+from cprof.readers import load
 from cprof.recorder import Recorder, Target, record
+from cprof.recording import Recording
 from cprof.stacks import dump
 
 __version__ = "0.1.0"
@@ -56,6 +58,7 @@ __all__ = [
     "PermissionDenied",
     "Profile",
     "Recorder",
+    "Recording",
     "RecordingInterrupted",
     "Target",
     "TargetGone",

@@ -215,9 +215,7 @@ def build(tables: Tables, name: str = "tables", /) -> Profile:
     without mapping and address whose one function is called as a pseudo frame ("[lost]",
     "[truncated]" ...) is that frame. Text is UTF-8 without NUL."""
 
-def encode_column(
-    numbers: Buffer, kind: int = 0, base: int = 0, added: int = 0, /
-) -> bytes:
+def encode_column(numbers: Buffer, kind: int = 0, base: int = 0, added: int = 0, /) -> bytes:
     """The integers of a buffer as a block of columns.h; `kind`: enum cprof_column_kind."""
 
 def decode_column(

@@ -40,20 +40,15 @@ def load_files(paths: Sequence[str], window: "Window" = None) -> "Profile":
 
 
 def _load(path: str, window: "Window") -> "Profile":
-    from cprof.profile import load
+    from cprof.readers import load_profile
 
     try:
-        profile = load(path)
+        profile = load_profile(path, window=window)
     except OSError as error:
         raise cli.Unreadable(cli.message(error)) from error
-    if not profile._core.n:
+    if window is None and not profile._core.n:
         raise errors.NoSamples(f"{path} is empty")
-    if window is None:
-        return profile
-    try:
-        return profile.window(*window)
-    except errors.CprofError as error:
-        raise errors.CprofError(f"{path}: {error}") from None
+    return profile
 
 
 def filtered(profile: "Profile", args: argparse.Namespace) -> "Profile":

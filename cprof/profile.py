@@ -137,14 +137,7 @@ class Profile:
     @property
     def start_time(self) -> "datetime | None":
         """When this profile's span began (aware, UTC); None when unknown."""
-        from datetime import UTC, datetime, timedelta
-
-        start = self._run["start_unix"]
-        if not start:
-            return None
-        seconds, ns = divmod(start, 10**9)
-        offset = timedelta(microseconds=ns / 1e3 + self._run["from"] * 1e6)
-        return datetime.fromtimestamp(seconds, UTC) + offset
+        return start_time_of(self._run)
 
     @property
     def sample_types(self) -> builtins.list[tuple[str, str]]:
@@ -177,12 +170,7 @@ class Profile:
     def labels(self) -> dict[str, str]:
         """What the user called this recording (`labels=`). Where the parts of a sum differ,
         their values are joined by ", "."""
-        labels: dict[str, str] = {}
-        for comment in self._run["comments"]:
-            key, separator, value = comment.removeprefix(_LABEL).partition(": ")
-            if separator and comment.startswith(_LABEL):
-                labels[key] = f"{labels[key]}, {value}" if key in labels else value
-        return labels
+        return labels_of(self._run["comments"])
 
     @property
     def quality(self) -> "Mapping[str, Any]":
@@ -706,12 +694,22 @@ def _sampled_ns(core: _core.Profile) -> int:
     return 0
 
 
-def load(path: "str | os.PathLike[str]") -> Profile:
-    """Read a pprof file, of cprof or of any other program, compressed or not.
+def labels_of(comments: "Sequence[str]") -> dict[str, str]:
+    """The labels among the comments of a recording."""
+    labels: dict[str, str] = {}
+    for comment in comments:
+        key, separator, value = comment.removeprefix(_LABEL).partition(": ")
+        if separator and comment.startswith(_LABEL):
+            labels[key] = f"{labels[key]}, {value}" if key in labels else value
+    return labels
 
-    Raises CorruptProfile when it is none, OSError (FileNotFoundError ...) when it cannot be
-    read.
-    """
-    name = os.fsdecode(path)
-    with translated(path=name, is_reading=True):
-        return Profile(_core.load_pprof(name))
+
+def start_time_of(run: "Mapping[str, Any]") -> "datetime | None":
+    """When the span of a recording with these facts began; None when unknown."""
+    from datetime import UTC, datetime, timedelta
+
+    if not run["start_unix"]:
+        return None
+    seconds, ns = divmod(run["start_unix"], 10**9)
+    offset = timedelta(microseconds=ns / 1e3 + run["from"] * 1e6)
+    return datetime.fromtimestamp(seconds, UTC) + offset

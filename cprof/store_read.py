@@ -279,7 +279,7 @@ def _open(path: str) -> sqlite3.Connection:
         except sqlite3.OperationalError as error:
             if mode == modes[-1]:
                 raise _unreadable(path, error) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise CorruptProfile(f"{path}: is a damaged recording: {error}") from error
         else:
             return db

@@ -29,6 +29,7 @@ _MODULES = {
     ".svg": "picture",
     ".png": "picture",
     ".html": "html",
+    ".cprof": "cprof_file",
 }
 EXTENSIONS = tuple(_MODULES)
 

@@ -317,7 +317,7 @@ static void test_what_does_not_fit_is_refused(void)
 /* Whatever a number is: an error, or a profile that every view can walk. */
 static void walk(const struct small *s)
 {
-    struct cprof_function_sum *sums = NULL;
+    struct cprof_frame_sum *sums = NULL;
     struct cprof_tree_node *tree = NULL;
     struct cprof_quality q;
     struct cprof_profile *p;
@@ -357,16 +357,62 @@ static void test_any_number_anywhere(void)
     }
 }
 
+static void check_column(const struct cprof_profile *p, enum cprof_build_column column,
+                         size_t first, const void *want, size_t n, size_t size)
+{
+    size_t n_got;
+    void *got;
+
+    CHECK_EQ(cprof_build_column(p->stacks, column, first, &got, &n_got), 0);
+    CHECK_EQ(n_got, n);
+    CHECK(n_got != n || !memcmp(got, want, n * size));
+    free(got);
+}
+
+/* Locations are those of the pseudo frames first; theirs are 3 of ours. */
+static void test_the_other_way(void)
+{
+    const uint64_t address[] = {0x1100, 0x1200, 0x1300};
+    const uint8_t is_folded[] = {0, 0, 1};
+    const uint32_t n = CPROF_N_PSEUDO, of[] = {n, n + 1, n + 1};
+    const uint32_t functions[] = {n, n + 2, n + 1}, columns[] = {0, 5, 6};
+    const uint32_t location[] = {n + 1, CPROF_PSEUDO_LOST, n + 2},
+                   parent[] = {0, NONE, 1};
+    const int64_t line[] = {2, 21, 12};
+    struct cprof_profile *p;
+    struct small s;
+
+    small_init(&s);
+    CHECK_EQ(cprof_build(&s.t, &p, NULL), 0);
+    check_column(p, CPROF_BUILD_ADDRESS, n, address, 3, 8);
+    check_column(p, CPROF_BUILD_MAPPING, n, s.mapping, 2 + 1, 0);
+    check_column(p, CPROF_BUILD_IS_FOLDED, n, is_folded, 3, 1);
+    check_column(p, CPROF_BUILD_LINE_LOCATION, n, of, 3, 4);
+    check_column(p, CPROF_BUILD_LINE_FUNCTION, n, functions, 3, 4);
+    check_column(p, CPROF_BUILD_LINE, n, line, 3, 8);
+    check_column(p, CPROF_BUILD_LINE_COLUMN, n, columns, 3, 4);
+    check_column(p, CPROF_BUILD_PARENT, 1, parent, 3, 4);
+    check_column(p, CPROF_BUILD_LOCATION, 1, location, 3, 4);
+    check_column(p, CPROF_BUILD_PARENT, 99, parent, 0, 4);
+    cprof_profile_unref(p);
+}
+
 static int build_small(void *arg)
 {
     struct cprof_profile *p;
     struct small s;
+    void *column;
+    size_t n;
     int r;
 
     small_init(&s);
     r = cprof_build(&s.t, &p, arg);
+    if (r < 0)
+        return r;
+    r = cprof_build_column(p->stacks, CPROF_BUILD_ADDRESS, 0, &column, &n);
     if (r == 0)
-        cprof_profile_unref(p);
+        free(column);
+    cprof_profile_unref(p);
     return r;
 }
 
@@ -387,6 +433,7 @@ int main(void)
     RUN(test_no_rows_is_an_empty_profile);
     RUN(test_what_does_not_fit_is_refused);
     RUN(test_any_number_anywhere);
+    RUN(test_the_other_way);
     RUN(test_allocations_fail);
     return test_report(__FILE__);
 }

@@ -1,0 +1,128 @@
+"""Reading profiles from files. What a file holds decides, not its name: a recording of
+cprof, one of the text formats in `_FORMATS`, or else pprof.
+
+A text format is a module here with `matches(head) -> bool`, which is shown the first
+64 KiB, and `read(data, name) -> _core.Profile`, which raises CorruptProfile naming `name`.
+Both get plain bytes where the file is compressed by gzip.
+"""
+
+import os
+from importlib import import_module
+
+from cprof import _core
+from cprof.errors import CorruptProfile, CprofError, translated
+from cprof.profile import Profile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from cprof.recording import Recording
+
+_FORMATS = ("speedscope", "perf_script", "folded")
+_HEAD = 64 * 1024
+_MOST = 1 << 30  # bytes of text
+_SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
+
+
+def load(path: "str | os.PathLike[str]") -> "Profile | Recording":
+    """Read a file: a Recording of a .cprof, else a Profile: of pprof (of cprof or any other
+    program, compressed or not), and of the text formats that cprof knows.
+
+    Raises CorruptProfile when it is none of them, OSError (FileNotFoundError ...) when it
+    cannot be read.
+    """
+    name = os.fsdecode(path)
+    if not os.path.isfile(name):  # a pipe can be read once
+        return _decode(_read_all(name), name)
+    head = _read_head(name)
+    if head.startswith(_SQLITE):
+        from cprof.recording import Recording
+
+        return Recording.load(name)
+    if _format_of(head):
+        return _decode(_read_all(name), name)
+    with translated(path=name, is_reading=True):
+        return Profile(_core.load_pprof(name))
+
+
+def load_profile(
+    path: "str | os.PathLike[str]",
+    *,
+    window: tuple[float, float | None] | None = None,
+    kind: str | None = None,
+) -> Profile:
+    """One profile of a file: of a recording the `kind`, or its main one. With `window`, in
+    seconds, its samples there; of a recording no others are read.
+
+    Raises what load() and Profile.window() do, and ValueError for a kind that is not there.
+    """
+    from cprof.recording import Recording
+
+    loaded = load(path)
+    if not isinstance(loaded, Recording):
+        if kind is not None:
+            raise ValueError(f"{os.fsdecode(path)} is no recording: it has no kinds ({kind!r})")
+    if window is not None:
+        try:
+            loaded = loaded.window(*window)
+        except CprofError as error:
+            raise CprofError(f"{os.fsdecode(path)}: {error}") from None
+    if not isinstance(loaded, Recording):
+        return loaded
+    if kind is not None and kind not in loaded:
+        raise ValueError(f"no kind {kind!r} in {os.fsdecode(path)}, only {', '.join(loaded)}")
+    return loaded.main if kind is None else loaded[kind]
+
+
+def _decode(data: bytes, name: str) -> Profile:
+    if data.startswith(_SQLITE):
+        raise CprofError(f"{name}: a recording (.cprof) is read from a file, not from a pipe")
+    with translated(path=name, is_reading=True):
+        reader = _format_of(data[:_HEAD])
+        if reader:
+            return Profile(reader.read(_plain(data, name), name))
+        return Profile(_core.decode_pprof(data, name))
+
+
+def _format_of(head: bytes) -> "ModuleType | None":
+    """The reader of the text that begins like this."""
+    if head.startswith(_GZIP):
+        import zlib
+
+        try:
+            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, _HEAD)
+        except zlib.error:
+            return None
+    modules = (import_module(f"cprof.readers.{name}") for name in _FORMATS)
+    return next((module for module in modules if module.matches(head)), None)
+
+
+def _plain(data: bytes, name: str) -> bytes:
+    if not data.startswith(_GZIP):
+        return data
+    import gzip
+    import io
+    import zlib
+
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            plain = file.read(_MOST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorruptProfile(f"{name}: is damaged: {error}") from error
+    if len(plain) > _MOST:
+        raise CorruptProfile(f"{name}: inflates to more than {_MOST >> 20} MiB")
+    return plain
+
+
+def _read_head(name: str) -> bytes:
+    with open(name, "rb") as file:
+        return file.read(_HEAD)
+
+
+def _read_all(name: str) -> bytes:
+    with open(name, "rb") as file:
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise CorruptProfile(f"{name}: is larger than {_MOST >> 20} MiB")
+    return data
