@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 from cprof import _core
-from cprof.errors import InvalidOption
-from cprof.export.files import check_writable, is_special
+from cprof.export.files import is_special
 from cprof.profile import value_columns
 from cprof.store import (
     APPLICATION_ID,
@@ -247,20 +246,26 @@ def _writing(path: str) -> "Iterator[None]":
         raise OSError(code, f"{os.strerror(code)} ({error})", path) from error
 
 
-def check_path(path: str) -> None:
-    """Raise the error that writing a recording to `path` would meet, as far as one can tell."""
-    if is_special(path):
-        raise InvalidOption(f"{path} is no regular file: a recording (.cprof) needs one")
-    check_writable(path)
-
-
 def write(path: str, profiles: Mapping[str, _core.Profile]) -> None:
     """Write a whole recording. What is at `path` is replaced once that is complete."""
-    check_path(path)
+    if is_special(path):
+        _write_special(path, profiles)
+        return
     with _building(path) as temporary, _writing(path), closing(_create(temporary)) as db:
         db.execute("PRAGMA journal_mode = OFF")  # nobody reads it before it is complete
         db.execute("PRAGMA synchronous = OFF")
         Writer(db).write(profiles)
+
+
+def _write_special(path: str, profiles: Mapping[str, _core.Profile]) -> None:
+    """A database needs a file that can be read at any place: devices and pipes get a copy."""
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="cprof-") as folder:
+        write(f"{folder}/recording", profiles)
+        with open(f"{folder}/recording", "rb") as made, open(path, "wb") as file:
+            shutil.copyfileobj(made, file)
 
 
 @contextmanager
@@ -286,10 +291,10 @@ def _create(path: str) -> sqlite3.Connection:
 
 class Log:
     """A recording file that grows while recording goes on: a whole recording after every
-    append(). The name `path` is taken by the first one that brings any rows."""
+    append(). The name `path`, of a regular file, is taken by the first one that brings any
+    rows."""
 
     def __init__(self, path: str) -> None:
-        check_path(path)
         self.path = path
         self._db: sqlite3.Connection | None = None
         self._writer: Writer | None = None

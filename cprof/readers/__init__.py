@@ -60,9 +60,8 @@ def load_profile(
     from cprof.recording import Recording
 
     loaded = load(path)
-    if not isinstance(loaded, Recording):
-        if kind is not None:
-            raise ValueError(f"{os.fsdecode(path)} is no recording: it has no kinds ({kind!r})")
+    if not isinstance(loaded, Recording) and kind is not None:
+        raise ValueError(f"{os.fsdecode(path)} is no recording: it has no kinds ({kind!r})")
     if window is not None:
         try:
             loaded = loaded.window(*window)
