@@ -170,7 +170,7 @@ def _data(
     chosen = sample_type or facts.pop("sampleType", None)
     facts["types"] = gathered.core.sample_types
     facts["defaultType"] = sides[0]._type(chosen)
-    facts["sources"] = source_lines(gathered, _SOURCE_MAX) if lines else {}
+    facts["sources"] = source_lines(gathered, _SOURCE_MAX) if gathered.has_lines else {}
     facts["sourceNote"] = NOT_HERE
     text = _encode(gathered, facts, rows)
     if room is None or len(text) <= room:
@@ -184,11 +184,12 @@ def _data(
         facts["sources"], facts["sourceNote"] = {}, "Sources are left out, to keep this page small."
         cuts.append(facts["sourceNote"])
         text = _encode(gathered, facts, rows, cuts)
+    keep = gathered.n_nodes
     for _ in range(_TRIES):
-        if len(text) <= room or gathered.n_nodes <= _SMALLEST:
+        if len(text) <= room or keep <= _SMALLEST:
             break
-        keep = int(gathered.n_nodes * min(0.9 * room / len(text), 0.9))
-        gathered.prune(max(keep, _SMALLEST))
+        keep = max(int(keep * min(0.8 * room / len(text), 0.8)), _SMALLEST)
+        gathered.prune(keep)
         text = _encode(gathered, facts, rows, [*cuts, _pruned_note(gathered)])
     return text
 

@@ -151,7 +151,7 @@ class App {
     const { data, state, tree, flame } = this;
     if (state.view === "sandwich") state.function ??= this.selected ? this.keyOf(this.selected) : NONE;
     if (state.view === "sandwich" && !(Number(state.function) < data.nFunctions)) {
-      state.function = String(this.table.rows[0]?.key ?? 0);
+      state.function = String(this.table.rows[0]?.key ?? NONE);
     }
     if (state.view !== "sandwich") state.function = null;
     if (!data.hasTime || data.isDiff) state.order = "heavy";
@@ -163,7 +163,7 @@ class App {
     byId("order").value = state.order;
     byId("order-label").hidden = !data.hasTime || data.isDiff || ["sandwich", "text"].includes(state.view);
     byId("text").hidden = state.view !== "text";
-    byId("canvas").hidden = state.view === "text";
+    byId("canvas").hidden = byId("legend").hidden = state.view === "text";
     byId("empty").hidden = tree.width[0] > 0;
     byId("empty").textContent = `No ${data.types[this.type][0]} here.`;
     if (!isSame) flame.view = { left: 0, right: 1 };

@@ -3,6 +3,7 @@
 const ROW = 20; // CSS pixels of height
 const PADDING = 5; // before a name
 const MIN_LABEL = 28; // pixels of width below which no name is tried
+const MAX_LABEL = 300; // characters of a name that are measured
 const ZOOM_MS = 160;
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', Arial, sans-serif";
 
@@ -171,9 +172,9 @@ class Flame {
   fit(name, room) {
     let forms = this.labels.get(name);
     if (!forms) {
-      const shown = name.slice(0, 300), short = shortName(shown);
-      forms = [...new Set([shown, short, lastPart(short)])].map((text) =>
-        [text, this.context.measureText(text).width]);
+      const short = shortName(name);
+      forms = [name, short, lastPart(short)].map((text) => text.slice(0, MAX_LABEL));
+      forms = [...new Set(forms)].map((text) => [text, this.context.measureText(text).width]);
       this.labels.set(name, forms);
     }
     for (const [text, width] of forms) if (width <= room) return text;

@@ -48,7 +48,7 @@ class CodePane {
       else if (!source && data.files[file]) note = data.sourceNote;
       rows.push(...this.rowsOf(costs, source));
     }
-    if (!data.isByLine) note = "No lines are known: there was no debug information.";
+    if (!data.hasLines) note = "No lines are known: there was no debug information.";
     byId("code-name").textContent = data.label(key);
     byId("code-note").textContent = note;
     byId("code-head").replaceChildren(...[...headings, "line", "source"].map((name, i) =>

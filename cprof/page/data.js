@@ -2,7 +2,14 @@
 // zlib of a JSON header (its length first, uint32) and columns of little-endian numbers.
 
 const NONE = 0xffffffff;
-const COLUMN_TYPES = { u1: Uint8Array, u4: Uint32Array, f8: Float64Array };
+
+/** A column of uint32 ("u4"), or of int64 ("i8") as the nearest numbers. */
+function column(buffer, [type, offset, n], start) {
+  if (type === "u4") return new Uint32Array(buffer, start + offset, n);
+  const halves = new Int32Array(buffer, start + offset, 2 * n), values = new Float64Array(n);
+  for (let i = 0; i < n; i++) values[i] = halves[2 * i + 1] * 2 ** 32 + (halves[2 * i] >>> 0);
+  return values;
+}
 
 function fromBase64(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
@@ -32,8 +39,8 @@ class Data {
     const length = new DataView(buffer).getUint32(0, true);
     const header = new TextDecoder().decode(new Uint8Array(buffer, 4, length));
     Object.assign(this, JSON.parse(header));
-    for (const [name, [type, offset, n]] of Object.entries(this.columns)) {
-      this[name] = new COLUMN_TYPES[type](buffer, 4 + length + offset, n);
+    for (const [name, place] of Object.entries(this.columns)) {
+      this[name] = column(buffer, place, 4 + length);
     }
     this.values = this.types.map((_, i) => this[`value${i}`]);
     this.nFunctions = this.functions.name.length;

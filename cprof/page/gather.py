@@ -46,10 +46,8 @@ class Gathered:
             core = sides[0]._core if len(sides) == 1 else _core.merge([p._core for p in sides])
         self.sides, self.core = sides, core
         parent, frame, node, frames = core.frame_tree(lines)
-        self.is_by_line = lines and any(line for _, line, _ in frames)
-        if lines and not self.is_by_line:
-            parent, frame, node, frames = core.frame_tree(False)
-        self.parent, self.frame = _u4(parent), _u4(frame)
+        self.has_lines = lines and any(line for _, line, _ in frames)
+        self.parent, self.frame = _numbers("I", parent), _numbers("I", frame)
         self._read_frames(frames)
         self._read_threads()
         self._read_rows(node, timed and len(sides) == 1)
@@ -97,8 +95,8 @@ class Gathered:
     def _read_rows(self, node: _core.Column, timed: bool) -> None:
         n = self.core.n
         thread = memoryview(self.core.column("thread"))
-        side = _u4(b"\0\0\0\0" * self.sides[0]._core.n)
-        side += _u4((1).to_bytes(4, "little") * (n - len(side)))
+        side = _numbers("I", b"\0\0\0\0" * self.sides[0]._core.n)
+        side += _numbers("I", (1).to_bytes(4, "little") * (n - len(side)))
         self.tick_ns = 0
         if timed and self.core.run["has_times"]:
             for n_bytes in _TICK_BYTES:
@@ -109,23 +107,22 @@ class Gathered:
                     break
         if not self.tick_ns:
             keys, values, _ = self.core.group([node, thread, side])
-        self.keys = [_u4(key) for key in keys]
+        self.keys = [_numbers("I", key) for key in keys]
         self.keys[1] = array("I", map(self._thread_of.__getitem__, self.keys[1]))
-        self.values = [array("d", memoryview(value)) for value in values]
+        self.values = [_numbers("q", value) for value in values]
 
-    def node_costs(self) -> "tuple[array[float], array[float]]":
-        """(self, total) of each node: the share of the default sample type, each side's whole
-        being 1."""
+    def node_totals(self) -> "array[float]":
+        """What each node and all below it hold of the default sample type, as a share of its
+        side."""
         index = self.core.default_type
         wholes = [abs(p._core.totals()[index]) or 1 for p in self.sides]
-        own = array("d", bytes(8 * self.n_nodes))
+        total = array("d", bytes(8 * self.n_nodes))
         for node, side, value in zip(self.keys[0], self.keys[2], self.values[index], strict=True):
-            own[node] += abs(value) / wholes[side]
-        total = own[:]
+            total[node] += abs(value) / wholes[side]
         for node in range(self.n_nodes - 1, -1, -1):
             if (parent := self.parent[node]) != _NONE:
                 total[parent] += total[node]
-        return own, total
+        return total
 
     def without_times(self) -> None:
         """Forget the order of time: far fewer rows."""
@@ -136,7 +133,7 @@ class Gathered:
     def prune(self, keep: int) -> None:
         """Keep about `keep` call paths, those with the most in them. What the others hold
         becomes a frame "[pruned]" of the nearest caller that is kept, so that all sums stay."""
-        _, total = self.node_costs()
+        total = self.node_totals()
         cut = sorted(total, reverse=True)[keep] if keep < self.n_nodes else -1.0
         parent, frame, n_before = self.parent, self.frame, self.n_nodes
         self.parent, self.frame = array("I"), array("I")
@@ -174,7 +171,7 @@ class Gathered:
 
     def _sum_rows(self) -> None:
         """Rows with equal keys become one."""
-        rows: dict[tuple[int, ...], list[float]] = {}
+        rows: dict[tuple[int, ...], list[int]] = {}
         for key, values in zip(
             zip(*self.keys, strict=True), zip(*self.values, strict=True), strict=True
         ):
@@ -182,7 +179,7 @@ class Gathered:
             rows[key] = list(values) if sums is None else list(map(add, sums, values))
         self.keys = [array("I", column) for column in zip(*rows, strict=True)] or self.keys
         columns = zip(*rows.values(), strict=True)
-        self.values = [array("d", column) for column in columns] or self.values
+        self.values = [array("q", column) for column in columns] or self.values
 
     def _drop_unused(self) -> None:
         """Drop the frames and functions that no node has any more, files stay."""
@@ -201,7 +198,7 @@ class Gathered:
     def encode(self, header: "Mapping[str, Any]") -> str:
         """Everything as page/data.js reads it: base64 of zlib of a header in JSON, with its
         length before it, and of the columns."""
-        columns: dict[str, array[Any]] = {
+        columns: dict[str, array[int]] = {
             "nodeParent": self.parent,
             "nodeFrame": self.frame,
             "frameFunction": array("I", (function for function, _, _ in self.frames)),
@@ -215,7 +212,7 @@ class Gathered:
         }
         places, offset = {}, 0
         for name, column in columns.items():
-            places[name] = ("f8" if column.typecode == "d" else "u4", offset, len(column))
+            places[name] = ("i8" if column.typecode == "q" else "u4", offset, len(column))
             offset += -(-len(column) * column.itemsize // 8) * 8
         facts = {**header, **self._tables(), "columns": places}
         text = json.dumps(facts, separators=(",", ":")).encode()
@@ -238,7 +235,7 @@ class Gathered:
             "modules": [printable(name) for name in modules],
             "files": [printable(name) for name in self.files],
             "threads": self.threads,
-            "isByLine": self.is_by_line,
+            "hasLines": self.has_lines,
             "tickNs": self.tick_ns,
             "tickFrom": (self.core.run["start_mono"] // (self.tick_ns or 1)) % 2**32,
         }
@@ -250,7 +247,7 @@ def _ticks(times: _core.Column, n_bytes: int) -> memoryview:
     return memoryview(memoryview(data).cast("I")[::2].tobytes()).cast("I")
 
 
-def _u4(buffer: "_core.Column | bytes") -> "array[int]":
-    made = array("I")
+def _numbers(typecode: str, buffer: "_core.Column | bytes") -> "array[int]":
+    made = array(typecode)
     made.frombytes(buffer if isinstance(buffer, bytes) else memoryview(buffer).cast("B"))
     return made

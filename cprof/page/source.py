@@ -21,11 +21,9 @@ def source_lines(gathered: "Gathered", max_bytes: int) -> "dict[int, dict[str, o
     """{number of a file: {parts, note}}; the files with the most in them first, as many as go
     into `max_bytes` of text."""
     wanted: dict[int, set[int]] = {}
-    cost = dict.fromkeys(range(len(gathered.files)), 0.0)
-    own, _ = gathered.node_costs()
-    for node, frame in enumerate(gathered.frame):
-        _, file, _ = gathered.frames[frame]
-        cost[file] += own[node]
+    cost = dict.fromkeys(gathered.files, 0)
+    for _, _, own, _, filename, _ in gathered.core.functions(gathered.core.default_type):
+        cost[filename] = cost.get(filename, 0) + own
     for _, file, line in gathered.frames:
         if file and line > 0:
             wanted.setdefault(file, set()).update(range(max(line - _AROUND, 1), line + _AROUND + 1))
@@ -34,7 +32,7 @@ def source_lines(gathered: "Gathered", max_bytes: int) -> "dict[int, dict[str, o
             wanted[file].add(start)
     found: dict[int, dict[str, object]] = {}
     read, room = Sources(None, "", gathered.sides[-1]), max_bytes
-    for file in sorted(wanted, key=lambda file: -cost[file]):
+    for file in sorted(wanted, key=lambda file: -cost[gathered.files[file]]):
         lines, note = read.read(gathered.files[file])
         if lines is None:
             continue

@@ -26,7 +26,7 @@ function functionRows(tree, nFunctions) {
  * sorts, `text` is shown on a bar (0..1), `mark` is a class. */
 class FunctionTable {
   constructor(on) {
-    Object.assign(this, { on, rows: [], columns: [], shown: ROWS_SHOWN, chosen: NONE });
+    Object.assign(this, { on, rows: [], columns: [], shown: ROWS_SHOWN, chosen: NONE, isMatch: null });
     byId("table-more").addEventListener("click", () => {
       this.shown *= 4;
       this.fill();
@@ -49,6 +49,7 @@ class FunctionTable {
 
   /** Only functions for which `isMatch` (null: all). */
   filter(isMatch) {
+    if (isMatch === this.isMatch) return;
     this.isMatch = isMatch;
     this.shown = ROWS_SHOWN;
     this.fill();
@@ -127,8 +128,7 @@ class FunctionTable {
     if (to) {
       to.focus();
       this.on.select(Number(to.dataset.key));
-    } else if (event.key === "Enter") this.on.open(Number(row.dataset.key));
-    else if (event.key === " ") this.on.select(Number(row.dataset.key));
+    } else if (event.key === " ") this.on.select(Number(row.dataset.key));
     else if (!event.key.startsWith("Arrow")) return;
     event.preventDefault();
     event.stopPropagation();

@@ -23,7 +23,7 @@ class TextTree {
     const { share, label, note } = this.line(node);
     const children = this.tree.children(node);
     const summary = element("summary", { className: children.length ? "" : "leaf" },
-      element("b", {}, share), element("bdi", {}, label), " ", element("small", {}, note));
+      element("b", {}, share), " ", element("bdi", { title: label }, shortName(label)), " ", element("small", {}, note));
     const details = element("details", {}, summary);
     details.dataset.node = node;
     summary.addEventListener("click", () => this.mark(summary, node));

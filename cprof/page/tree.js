@@ -61,13 +61,11 @@ class Tree {
    * recursive calls once. */
   get outermost() {
     if (!this._outermost) {
-      const open = new Map();
+      const open = new Uint16Array(this.key.reduce((most, key) => (key === NONE ? most : Math.max(most, key)), 0) + 1);
       this._outermost = new Uint8Array(this.n);
       this.walk(this.lists(), (i) => {
-        const times = open.get(this.key[i]) ?? 0;
-        this._outermost[i] = times ? 0 : 1;
-        open.set(this.key[i], times + 1);
-      }, (i) => open.set(this.key[i], open.get(this.key[i]) - 1));
+        if (!open[this.key[i]]++) this._outermost[i] = 1;
+      }, (i) => open[this.key[i]]--);
     }
     return this._outermost;
   }
@@ -94,24 +92,42 @@ class Tree {
   }
 }
 
-/** Makes a tree whose siblings all have different keys. */
+/** Makes a tree whose siblings all have different keys. `slots` is a hash table of nodes, by
+ * parent and key; 0 is an empty slot, since nobody asks for the root. */
 class TreeBuilder {
   constructor(rootKey) {
     this.parent = [0];
     this.key = [rootKey];
-    this.known = new Map();
+    this.slots = new Uint32Array(1 << 10);
   }
 
   child(parent, key) {
-    const known = this.known.get(parent) ?? this.known.set(parent, new Map()).get(parent);
-    let node = known.get(key);
-    if (node === undefined) known.set(key, (node = this.add(parent, key)));
+    const slot = this.find(parent, key);
+    if (this.slots[slot]) return this.slots[slot];
+    const node = this.add(parent, key);
+    this.slots[slot] = node;
+    if (2 * node > this.slots.length) this.grow();
     return node;
   }
 
+  /** A node of its own, whatever its siblings are. */
   add(parent, key) {
     this.key.push(key);
     return this.parent.push(parent) - 1;
+  }
+
+  find(parent, key) {
+    const mask = this.slots.length - 1;
+    const mixed = Math.imul(parent, 0x9e3779b1) ^ Math.imul(key, 0x85ebca6b);
+    for (let slot = (mixed ^ (mixed >>> 15)) & mask; ; slot = (slot + 1) & mask) {
+      const node = this.slots[slot];
+      if (!node || (this.parent[node] === parent && this.key[node] === key)) return slot;
+    }
+  }
+
+  grow() {
+    this.slots = new Uint32Array(2 * this.slots.length);
+    for (let i = 1; i < this.key.length; i++) this.slots[this.find(this.parent[i], this.key[i])] = i;
   }
 
   tree() { return new Tree(this.parent, this.key); }
@@ -121,23 +137,12 @@ class TreeBuilder {
  * frames of one function at several lines are one node. */
 function functionTree(data) {
   const { nodeParent, nodeFrame, frameFunction } = data;
-  const of = new Uint32Array(nodeParent.length);
-  if (data.isByLine) {
-    const builder = new TreeBuilder(NONE);
-    for (let i = 0; i < of.length; i++) {
-      const parent = nodeParent[i] === NONE ? 0 : of[nodeParent[i]];
-      of[i] = builder.child(parent, frameFunction[nodeFrame[i]]);
-    }
-    return { tree: builder.tree(), of };
-  }
-  const parent = new Uint32Array(of.length + 1), key = new Uint32Array(of.length + 1);
-  key[0] = NONE;
+  const of = new Uint32Array(nodeParent.length), builder = new TreeBuilder(NONE);
   for (let i = 0; i < of.length; i++) {
-    of[i] = i + 1;
-    parent[i + 1] = nodeParent[i] === NONE ? 0 : nodeParent[i] + 1;
-    key[i + 1] = frameFunction[nodeFrame[i]];
+    const parent = nodeParent[i] === NONE ? 0 : of[nodeParent[i]];
+    of[i] = builder.child(parent, frameFunction[nodeFrame[i]]);
   }
-  return { tree: new Tree(parent, key), of };
+  return { tree: builder.tree(), of };
 }
 
 /** `sums` by node of the data, as sums by node of the tree. */

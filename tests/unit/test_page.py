@@ -18,7 +18,7 @@ import cprof
 from cprof.page import PRUNED, iframe, page, show
 
 DATA = Path(__file__).parents[1] / "data"
-SIZES = {"u4": ("I", 4), "f8": ("d", 8)}
+SIZES = {"u4": ("I", 4), "i8": ("q", 8)}
 _DATA = re.compile(r'<script type="application/octet-stream" class="profile">(.*?)</script>')
 
 
