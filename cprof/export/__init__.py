@@ -24,6 +24,8 @@ _MODULES = {
     ".firefox.json": "firefox",
     ".chrome.json": "chrome",
     ".callgrind": "callgrind",
+    ".dot": "dot",
+    ".dot.svg": "dot",
     ".csv": "csv",
     ".arrow": "arrow",
     ".svg": "picture",
