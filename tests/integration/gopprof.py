@@ -70,3 +70,61 @@ class GoPprof:
         _, *traces = re.split(r"^-+\+-+$", text, flags=re.MULTILINE)
         values = (re.search(rf"^ *({_NUMBER})(?:ns|count|\b) +\S", t, re.MULTILINE) for t in traces)
         return sum(int(float(v[1])) for v in values if v)
+
+
+_ROW = re.compile(rf" *({_NUMBER})\w* +{_NUMBER}% +{_NUMBER}% +({_NUMBER})\w* +{_NUMBER}% +\| (.*)")
+_CALL = re.compile(rf" *({_NUMBER})\w* +{_NUMBER}% +\|   (.*)")
+_INLINE = " (inline)"
+
+
+def parse_tree(text: str) -> "dict[str, tuple[list[int], dict[str, int], dict[str, int]]]":
+    """(flat, cum), what its callers and what its callees cost, of each node of -tree or -peek."""
+    nodes = {}
+    for block in re.split(r"^-+\+-+ *$", text, flags=re.MULTILINE)[1:]:
+        ends: list[dict[str, int]] = [{}, {}]
+        name, own = "", [0, 0]
+        for line in block.splitlines():
+            if row := _ROW.fullmatch(line):
+                name, own = row[3], [int(float(row[1])), int(float(row[2]))]
+            elif call := _CALL.fullmatch(line):
+                ends[bool(name)][call[2].removesuffix(_INLINE)] = int(float(call[1]))
+        if name:
+            assert name not in nodes
+            nodes[name] = (own, *ends)
+    return nodes
+
+
+def parse_traces(text: str) -> "dict[tuple[str, ...], int]":
+    """The sum of each stack of names, leaf first."""
+    sums: dict[tuple[str, ...], int] = {}
+    for block in re.split(r"^-+\+-+$", text, flags=re.MULTILINE)[1:-1]:
+        lines = block.strip("\n").splitlines()
+        first = rf" *({_NUMBER})(?:ns|B|)   (\S.*)"
+        at = next(i for i, line in enumerate(lines) if re.fullmatch(first, line))
+        leaf = re.fullmatch(first, lines[at])
+        assert leaf
+        names = [leaf[2], *(line.strip() for line in lines[at + 1 :])]
+        stack = tuple(name.removesuffix(_INLINE) for name in names)
+        sums[stack] = sums.get(stack, 0) + int(float(leaf[1]))
+    return sums
+
+
+def parse_tags(text: str) -> "dict[tuple[str, str], int]":
+    """The sum of each (key, value) of -tags, values as they are written there."""
+    sums = {}
+    key = ""
+    for line in text.splitlines():
+        if head := re.match(r" *(.*): +Total ", line):
+            key = head[1]
+        elif row := re.match(rf" *({_NUMBER})\w*(?: \( *{_NUMBER}%\))?: (.*)", line):
+            sums[key, row[2]] = int(float(row[1]))
+    return sums
+
+
+def parse_list(text: str) -> "dict[tuple[str, str], list[int]]":
+    """(flat, cum) of each (function, file) of -list, summed over its lines."""
+    routine = rf"^ROUTINE =+ (.*) in (.*)\n *({_NUMBER})\w* +({_NUMBER})\w* \(flat, cum\)"
+    return {
+        (found[1], found[2]): [int(float(found[3])), int(float(found[4]))]
+        for found in re.finditer(routine, text, re.MULTILINE)
+    }
