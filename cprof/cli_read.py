@@ -397,20 +397,14 @@ def export(args: argparse.Namespace) -> int:
 
 def ui(args: argparse.Namespace) -> int:
     """Write the page, and open it."""
-    import tempfile
-    import webbrowser
+    from cprof.page import show
 
     if args.output:
         cli.check_output(args.output)
     profile = read(args)
     text = profile.html(sample_type=profile.sample_types[sample_type(profile, args)][0])
-    path = args.output
-    if path is None:
-        handle, path = tempfile.mkstemp(prefix=f"{_stem(args.files[0])}-", suffix=".html")
-        os.close(handle)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    path, is_open = show(text, args.output, browser=args.output is None)
     cli.say(f"wrote {path}")
-    if args.output is None and not webbrowser.open(f"file://{os.path.abspath(path)}"):
+    if args.output is None and not is_open:
         cli.say("no browser opened it here: open that file yourself")
     return cli.OK

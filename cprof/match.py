@@ -101,6 +101,21 @@ def by_regex(core: "_core.Profile", pattern: str, option: str) -> tuple[bytes, b
     )
 
 
+def by_drop_frames(core: "_core.Profile") -> tuple[bytes, bytes]:
+    """Masks of what the file says is to be dropped, by names without their parameters
+    (google/pprof, profile/prune.go). An expression that is none matches nothing."""
+    drop, keep = core.run["drop_frames"], core.run["keep_frames"]
+    try:
+        dropped, kept = re.compile(drop), re.compile(keep)
+    except re.error:
+        dropped = kept = re.compile("(?!)")
+    names = (_without_arguments(name) for name, *_ in core.functions_table)
+    mask = bytes(
+        bool(n and dropped.fullmatch(n) and not (keep and kept.fullmatch(n))) for n in names
+    )
+    return mask, bytes(len(core.mappings))
+
+
 def _without_arguments(name: str) -> str:
     """pprof's simplifyFunc: up to the first "(" that opens parameters."""
     name = name.removeprefix(".")

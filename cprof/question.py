@@ -13,8 +13,6 @@ from cprof.traces import Traces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from cprof.profile import Profile
 
 
@@ -130,6 +128,7 @@ def subtract(profile: "Profile", base: "Profile", *, normalize: bool = False) ->
 
     totals = zip(profile._core.totals(), base._core.totals(), strict=False)
     scales = [b / p if p else 0.0 for p, b in totals] if normalize else [1.0] * len(profile.totals)
-    merge: Any = _core.merge
     with translated():
-        return Profile(merge([profile._core, base._core], [scales, [-1.0] * len(base.totals)]))
+        return Profile(
+            _core.merge([profile._core, base._core], [scales, [-1.0] * len(base.totals)])
+        )

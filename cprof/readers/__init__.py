@@ -43,7 +43,7 @@ def load(path: "str | os.PathLike[str]") -> "Profile | Recording":
     if _format_of(head):
         return _decode(_read_all(name), name)
     with translated(path=name, is_reading=True):
-        return Profile(_core.load_pprof(name))
+        return _from_pprof(_core.load_pprof(name))
 
 
 def load_profile(
@@ -81,7 +81,19 @@ def _decode(data: bytes, name: str) -> Profile:
         reader = _format_of(data[:_HEAD])
         if reader:
             return Profile(reader.read(_plain(data, name), name))
-        return Profile(_core.decode_pprof(data, name))
+        return _from_pprof(_core.decode_pprof(data, name))
+
+
+def _from_pprof(core: _core.Profile) -> Profile:
+    """Without the frames that the file itself says are of no interest (drop_frames: an
+    allocator's own, in heap profiles), as pprof shows it."""
+    if not core.run["drop_frames"]:
+        return Profile(core)
+    from cprof import match
+
+    profile = Profile(core.refine(drop=match.by_drop_frames(core)))
+    profile._lined = profile  # with_lines would bring them back
+    return profile
 
 
 def _format_of(head: bytes) -> "ModuleType | None":
