@@ -43,3 +43,25 @@ def perf_refusal() -> str:
         return f"perf events are refused here: {error}; perf_event_paranoid is {level}"
     os.close(fd)
     return ""
+
+
+# A program for `python -c`: perf_event_open(2) is refused from now on, as a container's seccomp
+# profile refuses it, to it and to all that it starts; then `python -m sys.argv[1] ...`.
+WITHOUT_PERF = f"""
+import ctypes, os, runpy, struct, sys
+NO_NEW_PRIVS, SECCOMP, FILTER = 38, 22, 2
+LOAD, JUMP_IF_EQUAL, RETURN, ERRNO, ALLOW = 0x20, 0x15, 0x06, 0x00050000, 0x7FFF0000
+program = b"".join(struct.pack("HBBI", *step) for step in (
+    (LOAD, 0, 0, 0),  # the number of the system call
+    (JUMP_IF_EQUAL, 0, 1, {_PERF_EVENT_OPEN}),
+    (RETURN, 0, 0, ERRNO | 1),  # EPERM
+    (RETURN, 0, 0, ALLOW),
+))
+steps = ctypes.create_string_buffer(program)
+filters = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(steps))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+assert libc.prctl(SECCOMP, FILTER, filters, 0, 0) == 0
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""

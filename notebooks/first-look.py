@@ -1,0 +1,120 @@
+# %% [markdown]
+# # A first look at a running program
+#
+# A *profiler* looks at a program many times a second and writes down which function it is in,
+# and who called that. Functions that it sees often are where the time goes. Here you record a
+# program while it runs, read the picture of it, and find out what made it slower: with a number
+# for how sure that is.
+#
+# First: what does this machine allow? `cprof.doctor()` says it, and what would change it.
+
+# %%
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import mkdtemp
+
+import cprof
+
+SECONDS = 6
+here = cprof.doctor()
+can_record = here.can_record and shutil.which("cc") is not None
+here
+
+# %% [markdown]
+# ## Record
+#
+# The program is a small shop, [growing.c](growing.c). It handles orders: `parse` reads one,
+# `lookup` searches the customer in a list. It runs already when we look at it: it is neither
+# stopped nor changed. Where recording is not possible, we take a recording that was made before.
+
+# %%
+if can_record:
+    program = Path(mkdtemp()) / "growing"
+    subprocess.run(["cc", "-O1", "-g", "-o", program, "growing.c"], check=True)
+    with subprocess.Popen([program]) as shop:
+        try:
+            profile = cprof.record(shop.pid, duration=SECONDS, freq=499)
+        finally:
+            shop.kill()
+    print("This was recorded here, just now.")
+else:
+    profile = cprof.load("data/first-look.cprof")["cpu"]
+    print("Recording is not possible here (see above): this is the recording that came along.")
+profile.top(5)
+
+# %% [markdown]
+# One row is one function. **self** is the time in the function itself, **total** that with
+# everything that it called. The line above says how good the recording is: how many samples
+# there are, and how many were lost.
+#
+# ## The flame graph
+#
+# Each box is a function; its *width* is its share of the time. A box stands on its caller, so
+# `main` is at the bottom. Left to right is *not* time. Look for wide boxes with nothing on top
+# of them: there the processor was at work.
+
+# %%
+axes = profile.flamegraph()
+# %% [markdown]
+# The profile itself is a page to click in: zoom, search, and the source with the cost of each
+# line.
+
+# %%
+profile
+
+# %% [markdown]
+# ## When?
+#
+# Does the program always do the same? Each column is a moment, and its colours are the functions
+# that ran then.
+
+# %%
+axes = profile.timeline(by="function")
+# %% [markdown]
+# `lookup` takes more and more: the list of customers grows. Cut out the first third of the
+# recording and the last one, to measure that. A sample is a matter of luck, as a throw of dice
+# is: `share` says how large a part is, and between which limits (`low`, `high`) the truth lies in
+# 95 of 100 such recordings.
+
+# %%
+early = profile.window(0, SECONDS / 3)
+late = profile.window(2 * SECONDS / 3, SECONDS)
+print("early:", early.share("lookup"))
+print("late: ", late.share("lookup"))
+
+# %% [markdown]
+# ## Is the difference real?
+#
+# `cprof.diff` compares every function. **delta** is how much its share changed, **low** and
+# **high** are the limits of that, and **state** says `grew` or `shrank` only where chance is a
+# poor explanation; all else is the `same`.
+
+# %%
+difference = cprof.diff(early, late)
+difference.top(5)
+
+# %% [markdown]
+# Before you trust a difference, compare what should *not* differ: every other fifth of a second
+# of the same third, against the ones in between. Here nothing should have grown or shrunk.
+
+# %%
+pieces = early.split(every=0.2)
+control = cprof.diff(sum(pieces[0::2]), sum(pieces[1::2]))
+control.top(5)
+
+# %% [markdown]
+# The difference as a page: what grew has one colour, what shrank another.
+
+# %%
+difference
+
+# %% [markdown]
+# **Try it:** change `MORE_A_SECOND` in growing.c to 0 and run all cells again. Which states do you
+# expect? Then record a program of your own: `cprof.record(pid)`, where `pid` is its number in
+# `ps`.
+
+# %%
+(lookup,) = (row for row in difference.rows if row.function == "lookup")
+assert lookup.state == "grew"
+assert lookup.low > 0

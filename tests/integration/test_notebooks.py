@@ -1,0 +1,242 @@
+"""Notebooks and magics in a real Jupyter kernel, with permission to record and without."""
+
+import base64
+import html
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from permission import WITHOUT_PERF
+
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
+pytest.importorskip("ipykernel")
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+KERNELS = {
+    "allowed": [sys.executable, "-m"],
+    "refused": [sys.executable, "-c", WITHOUT_PERF],
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels(tmp_path_factory):
+    """Two kernels of this environment: one that may record, one that may not."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    for name, start in KERNELS.items():
+        spec = folder / "kernels" / name / "kernel.json"
+        spec.parent.mkdir(parents=True)
+        argv = [*start, "ipykernel_launcher", "-f", "{connection_file}"]
+        spec.write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+    before = {name: os.environ.get(name) for name in ("JUPYTER_PATH", "IPYTHONDIR")}
+    os.environ |= {"JUPYTER_PATH": str(folder), "IPYTHONDIR": str(folder / "ipython")}
+    yield
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+def execute(notebook, kernel, folder):
+    client = nbclient.NotebookClient(
+        notebook, kernel_name=kernel, timeout=120, resources={"metadata": {"path": str(folder)}}
+    )
+    client.execute()
+    return notebook
+
+
+def outputs(notebook, kind):
+    """All outputs of one MIME type, or of a stream."""
+    found = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.get("name") == kind:
+                found.append(output.text)
+            elif kind in output.get("data", {}):
+                found.append(output.data[kind])
+    return found
+
+
+# The notebooks
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_the_twins_agree_and_outputs_are_stripped(self, path):
+        jupytext = pytest.importorskip("jupytext")
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        twin = jupytext.read(path.with_suffix(".py"))
+        cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
+        assert cells == [(cell.cell_type, cell.source) for cell in twin.cells]
+        for cell in notebook.cells:
+            assert not cell.get("outputs")
+            assert cell.get("execution_count") is None
+
+    @pytest.mark.perf
+    def test_it_runs_and_records(self, path, tool):
+        tool("cc")
+        done = execute(nbformat.read(path, as_version=4), "allowed", path.parent)
+        assert "This was recorded here" in "".join(outputs(done, "stdout"))
+        shown(done)
+
+    def test_without_permission_it_runs_on_a_recording_and_says_so(self, path):
+        done = execute(nbformat.read(path, as_version=4), "refused", path.parent)
+        assert "Recording is not possible here" in "".join(outputs(done, "stdout"))
+        assert "recording is not possible" in "".join(outputs(done, "text/plain"))
+        shown(done)
+
+
+def shown(notebook):
+    """It shows pictures, pages and a difference, and nothing went to stderr."""
+    assert not outputs(notebook, "stderr")
+    pages = outputs(notebook, "text/html")
+    assert len([page for page in pages if page.startswith("<iframe srcdoc=")]) == 2
+    pictures = [base64.b64decode(data) for data in outputs(notebook, "image/png")]
+    assert len(pictures) >= 3
+    assert all(data.startswith(b"\x89PNG") for data in pictures)
+    texts = outputs(notebook, "text/plain")
+    assert any("grew" in text and "lookup" in text for text in texts)
+
+
+def test_the_shipped_recording_is_small():
+    data = list((ROOT / "notebooks" / "data").iterdir())
+    assert data
+    assert sum(path.stat().st_size for path in data) < 200_000
+
+
+# The magics
+
+
+def run_cells(tmp_path, *cells, kernel="allowed"):
+    return execute(notebook_of("%load_ext cprof", *cells), kernel, tmp_path)
+
+
+def notebook_of(*cells):
+    v4 = nbformat.v4
+    return v4.new_notebook(cells=[v4.new_code_cell(text) for text in cells])
+
+
+def refusal(tmp_path, cell, kernel="allowed"):
+    """What a cell says that fails: one line, no traceback."""
+    with pytest.raises(nbclient.exceptions.CellExecutionError) as failure:
+        run_cells(tmp_path, cell, kernel=kernel)
+    assert failure.value.ename == "UsageError"
+    return failure.value.evalue
+
+
+def page_of(iframe):
+    return html.unescape(iframe.split('"')[1])
+
+
+@pytest.mark.perf
+class TestMagics:
+    def test_a_command_is_recorded_and_its_output_shown(self, tmp_path, workload):
+        burner = workload("burner.c")
+        cell = f"%%cprof -o kept -- {burner} slices 0.5"
+        done = run_cells(tmp_path, cell, "print('hot' in {row.function for row in kept.top()})")
+        assert "hot" in "".join(outputs(done, "stdout")), "what the burner says"
+        assert outputs(done, "stdout")[-1] == "True\n"
+        (iframe,) = outputs(done, "text/html")
+        assert page_of(iframe).startswith("<!doctype html>")
+        assert outputs(done, "image/png")
+        assert "hot" in "".join(outputs(done, "text/plain"))
+
+    def test_a_cell_is_the_input_of_a_command_or_a_script(self, tmp_path, workload):
+        spin = f"{workload('spin.c')} --seconds 0.2"
+        done = run_cells(
+            tmp_path,
+            f"%%cprof -- sh\necho one; {spin}",
+            f"%%cprof\necho two; {spin}; echo bad >&2; exit 3",
+        )
+        words = "".join(outputs(done, "stdout")).split()
+        assert words[0] == "one"
+        assert words.count("two") == 1
+        assert "".join(outputs(done, "stderr")) == "bad\nsh ended with status 3\n"
+
+    def test_processes_are_recorded_by_variable_and_by_number(self, tmp_path, workload, running):
+        target = running(workload("burner.c"), "forever")
+        done = run_cells(
+            tmp_path,
+            f"pid = {target.pid}\np = %cprof pid -d 0.5",
+            "print({row.function for row in p.top(3)})",
+            f"%cprof {target.pid} -d 0.5 -o q",
+            "%cprof_top -n 2",
+            "%cprof_top pid -d 1.2 -n 2",
+        )
+        assert "'hot'" in outputs(done, "stdout")[0]
+        assert len(outputs(done, "image/png")) == 1
+        assert outputs(done, "text/html")[-1].startswith("<table>")
+        assert target.process.poll() is None
+
+    def test_a_c_cell_is_compiled_run_and_recorded_with_its_lines(self, tmp_path, tool):
+        tool("cc")
+        source = """%%cprof_c -O1 -o c -- 300 args
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int main(int n, char **words)
+{
+    clock_t end = clock() + atoi(words[1]) * CLOCKS_PER_SEC / 1000;
+    unsigned x = 0;
+    while (clock() < end)
+        for (int i = 0; i < 10000; i++) x = x * 31 + i;
+    printf("%d %s %d\\n", n, words[2], x == 1);
+}"""
+        done = run_cells(tmp_path, source, "print(c.list('main'))")
+        assert outputs(done, "stdout")[0] == "3 args 0\n"
+        listing = outputs(done, "stdout")[1]
+        (line,) = (line for line in listing.splitlines() if "x = x * 31" in line)
+        assert "10  " in line, "it has the number that it has in the cell"
+        assert "s" in line.split("10  ")[0], "and a cost"
+
+    def test_an_interrupt_keeps_what_was_recorded(self, tmp_path, workload, running):
+        target = running(workload("burner.c"), "forever")
+        cell = f"p = %cprof {target.pid} -d 60"
+        notebook = notebook_of("%load_ext cprof", cell, "print(p.samples > 0)")
+        client = nbclient.NotebookClient(notebook, kernel_name="allowed", timeout=60)
+        with client.setup_kernel():
+            client.execute_cell(notebook.cells[0], 0)
+            interrupt = threading.Timer(2, lambda: _interrupt(client))
+            interrupt.start()
+            begin = time.monotonic()
+            client.execute_cell(notebook.cells[1], 1)
+            assert time.monotonic() - begin < 20
+            client.execute_cell(notebook.cells[2], 2)
+        assert outputs(notebook, "stdout") == ["True\n"]
+        assert "interrupted" in "".join(outputs(notebook, "stderr"))
+        assert target.process.poll() is None
+
+
+def _interrupt(client):
+    """As Jupyter's stop button does for a kernel on the same machine."""
+    os.kill(client.km.provisioner.pid, signal.SIGINT)
+
+
+def test_doctor_and_refusals_in_one_line(tmp_path):
+    done = run_cells(tmp_path, "%cprof_doctor", kernel="refused")
+    assert "recording is not possible" in outputs(done, "text/plain")[0]
+    said = refusal(tmp_path, "%cprof -- true", kernel="refused")
+    assert "perf_event_open" in said or "perf events" in said
+    assert "\n" not in said
+
+
+def test_jupytext_twin_is_what_the_command_makes(tmp_path):
+    """`jupytext --sync`, which notebooks/README.md names, has nothing to change."""
+    program = shutil.which("jupytext", path=str(Path(sys.executable).parent))
+    if not program:
+        pytest.skip("no jupytext here")
+    shutil.copytree(ROOT / "notebooks", tmp_path, dirs_exist_ok=True)
+    for path in NOTEBOOKS:
+        twin = tmp_path / f"{path.stem}.py"
+        subprocess.run([program, "--sync", twin], check=True, capture_output=True)
+        assert twin.read_text() == path.with_suffix(".py").read_text()
