@@ -50,7 +50,7 @@ ctest: $(TESTS) ## build and run the C tests
 	@failed=0; for t in $(TESTS); do $$t || failed=1; done; exit $$failed
 
 asan: ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(MAKE) ctest BUILD=build/asan SAN="-fsanitize=address,undefined $(SANITIZED)"
+	$(MAKE) ctest BUILD=build/asan SAN="-fsanitize=address,undefined $(SANITIZED) -O1"
 
 asan-py: ## the Python unit tests on an extension built with both sanitizers
 	script/asan-py
