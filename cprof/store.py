@@ -37,9 +37,10 @@ CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE mappings (id INTEGER PRIMARY KEY, start INTEGER NOT NULL,
   "limit" INTEGER NOT NULL, "offset" INTEGER NOT NULL, file TEXT NOT NULL,
   module TEXT NOT NULL, build_id TEXT NOT NULL, root TEXT NOT NULL, flags INTEGER NOT NULL);
-CREATE TABLE functions (id INTEGER PRIMARY KEY, name TEXT NOT NULL, system_name TEXT,
+CREATE TABLE functions (id INTEGER PRIMARY KEY, name TEXT NOT NULL,
   file INTEGER NOT NULL REFERENCES texts, start_line INTEGER NOT NULL,
   module INTEGER NOT NULL REFERENCES texts);
+CREATE TABLE system_names (first INTEGER PRIMARY KEY, n INTEGER NOT NULL, names BLOB NOT NULL);
 CREATE TABLE threads (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, tid INTEGER NOT NULL,
   name TEXT NOT NULL, comm TEXT NOT NULL);
 CREATE TABLE labels (thread INTEGER NOT NULL REFERENCES threads, key TEXT NOT NULL,
@@ -54,13 +55,13 @@ CREATE TABLE chunks (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL REFERENCES ki
   stack BLOB NOT NULL, cpu_id BLOB, how BLOB, n_added BLOB);
 CREATE TABLE "values" (chunk INTEGER NOT NULL REFERENCES chunks, type INTEGER NOT NULL,
   value BLOB NOT NULL);
-CREATE VIEW function_names AS SELECT f.id, f.name, coalesce(f.system_name, f.name) AS
-  system_name, file.text AS file, f.start_line, module.text AS module FROM functions f
+CREATE VIEW function_names AS SELECT f.id, f.name, file.text AS file,
+  f.start_line, module.text AS module FROM functions f
   JOIN texts file ON file.id = f.file JOIN texts module ON module.id = f.module;
 """
 TABLES = (
     "kinds", "facts", "sample_types", "comments", "marks", "texts", "mappings", "functions",
-    "threads", "labels", "locations", "nodes", "chunks", "values",
+    "system_names", "threads", "labels", "locations", "nodes", "chunks", "values",
 )  # fmt: skip
 
 # Of each column: buffer format, kind of block, what stands for NULL.

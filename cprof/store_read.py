@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     Window = tuple[float, float | None]  # seconds since the recording began
 _MOST_ROWS = 1 << 27
+_MOST_NAMES = 1 << 30  # bytes
 _END_OF_TIME = 2**63 - 1
 _OF_THE_WHOLE = (
     "cpu_time", "n_switches", "n_records_bad", "n_verified", "n_agreed", "n_waited",
@@ -93,7 +95,7 @@ class File:
             raise _unreadable(self.path, error) from error
         except _core.CoreError as error:
             raise from_core(error, path=self.path, is_reading=True) from error
-        except (sqlite3.Error, TypeError, ValueError, OverflowError, KeyError) as error:
+        except (sqlite3.Error, zlib.error, TypeError, ValueError, OverflowError, KeyError) as error:
             raise CorruptProfile(f"{self.path}: is a damaged recording: {error}") from error
 
     def _check(self) -> None:
@@ -167,14 +169,33 @@ class File:
 
     def _functions(self) -> "list[tuple[Any, ...]]":
         rows = self._db.execute(
-            "SELECT id, name, coalesce(system_name, name), file, start_line, module FROM functions "
-            "ORDER BY id"
-        )
+            "SELECT id, name, file, start_line, module FROM functions ORDER BY id"
+        ).fetchall()
         texts = dict(self._db.execute("SELECT id, text FROM texts"))
         return [
-            (name, system_name, texts[file], line, texts[module])
-            for name, system_name, file, line, module in _numbered("functions", rows)
+            (name, system_name or name, texts[file], line, texts[module])
+            for (name, file, line, module), system_name in zip(
+                _numbered("functions", rows), self._system_names(), strict=True
+            )
         ]
+
+    def _system_names(self) -> list[str]:
+        """By function; "" for one whose name it is, too."""
+        rows = self._db.execute(
+            "SELECT first, n, names FROM system_names ORDER BY first"
+        ).fetchall()
+        _check_firsts("system_names", rows)
+        names: list[str] = []
+        for _, n, block in rows:
+            inflater = zlib.decompressobj()
+            text = inflater.decompress(block, _MOST_NAMES)
+            if not inflater.eof or inflater.unused_data:
+                raise ValueError("a block of system_names does not decode")
+            part = text.decode().split("\0")
+            if len(part) != n:
+                raise ValueError(f"a block of system_names has {len(part)} names, not {n}")
+            names += part
+        return names
 
     def _threads(self) -> "list[tuple[Any, ...]]":
         rows = self._db.execute("SELECT id, pid, tid, name, comm FROM threads ORDER BY id")

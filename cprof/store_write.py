@@ -3,6 +3,7 @@
 import errno
 import os
 import sqlite3
+import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -128,10 +129,14 @@ class Writer:
         self, functions: Sequence[tuple[str, str, str, int, str]], first: int
     ) -> None:
         rows = [
-            (i, name, None if system == name else system, self._text(file), line, self._text(of))
-            for i, (name, system, file, line, of) in enumerate(functions, first)
+            (i, name, self._text(file), line, self._text(module))
+            for i, (name, _, file, line, module) in enumerate(functions, first)
         ]
         self._insert("functions", rows)
+        if rows:
+            names = "\0".join("" if f[1] == f[0] else f[1] for f in functions)
+            block = zlib.compress(names.encode())
+            self._insert("system_names", [(first, len(rows), block)])
 
     def _text(self, text: str) -> int:
         number = self._texts.get(text)

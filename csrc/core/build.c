@@ -271,20 +271,26 @@ static int check_row(const struct builder *b, size_t i, const struct cprof_row *
 static int add_rows(struct builder *b)
 {
     const struct cprof_tables *t = b->t;
+    struct cprof_row row = {.cpu = -1};
 
     for (size_t i = 0; i < t->n_rows; i++) {
-        struct cprof_row row = {.time = t->time ? t->time[i] : 0,
-                                .thread = t->thread[i],
-                                .cpu = t->cpu ? t->cpu[i] : -1,
-                                .stack = t->stack[i],
-                                .how = t->how ? t->how[i] : 0,
-                                .n_added = t->n_added ? t->n_added[i] : 0};
-        int r = check_row(b, i, &row);
+        int r;
+        row.thread = t->thread[i];
+        row.stack = t->stack[i];
+        r = check_row(b, i, &row);
         if (r < 0)
             return r;
         row.thread = b->threads[row.thread];
         row.pid = b->s->threads.data[row.thread].pid;
         row.tid = b->s->threads.data[row.thread].tid;
+        if (t->time)
+            row.time = t->time[i];
+        if (t->cpu)
+            row.cpu = t->cpu[i];
+        if (t->how)
+            row.how = t->how[i];
+        if (t->n_added)
+            row.n_added = t->n_added[i];
         for (size_t k = 0; k < t->n_types; k++)
             row.values[k] = t->values[k] ? t->values[k][i] : 1;
         if (cprof_profile_add(b->p, &row) < 0)

@@ -8,7 +8,7 @@
 
 #include "cleanup.h"
 
-enum { LEVEL = 6, MAX_WIDTH = 8 };
+enum { LEVEL = 6, MEMORY = 8, MAX_WIDTH = 8, HEAD = 8 };
 
 enum { MOST_INFLATED = 1032 }; /* bytes that zlib makes of one */
 
@@ -60,71 +60,132 @@ static void set_number(void *numbers, size_t i, size_t width, uint64_t number)
     }
 }
 
-/* Fills the planes; how many have any bit. */
-static size_t split(const void *numbers, size_t n,
-                    const struct cprof_column_format *format, uint64_t base,
-                    uint64_t added, uint8_t *planes)
+/* What is stored of each number, but for the least of it, which is returned; *most is the
+ * largest of them less that. */
+static uint64_t reduce(const void *numbers, size_t n,
+                       const struct cprof_column_format *format, uint64_t base,
+                       uint64_t added, uint64_t *stored, uint64_t *most)
 {
     uint64_t mask = UINT64_MAX >> (64 - 8 * format->width);
-    uint64_t before = base, all = 0;
-    size_t n_planes = 1;
+    uint64_t before = base, least = UINT64_MAX, largest = 0;
 
     for (size_t i = 0; i < n; i++) {
-        uint64_t number = number_at(numbers, i, format->width), stored;
+        uint64_t number = number_at(numbers, i, format->width);
         number += number == mask ? 0 : added;
-        stored = number;
+        stored[i] = number;
         if (format->kind == CPROF_COLUMN_STEPS)
-            stored = number - before;
+            stored[i] = number - before;
         else if (format->kind == CPROF_COLUMN_BACK)
-            stored = base + i - number;
+            stored[i] = base + i - number;
         before = number;
-        stored &= mask;
-        all |= stored;
-        for (size_t k = 0; k < format->width; k++)
-            planes[k * n + i] = (uint8_t)(stored >> 8 * k);
+        stored[i] &= mask;
+        least = stored[i] < least ? stored[i] : least;
+        largest = stored[i] > largest ? stored[i] : largest;
     }
-    while (n_planes < format->width && all >> 8 * n_planes)
+    *most = largest - least;
+    return least;
+}
+
+/* The bytes of a block before they are compressed: *n_bytes of them. NULL when out of
+ * memory. */
+static uint8_t *split(const uint64_t *stored, size_t n, uint64_t least, uint64_t most,
+                      size_t *n_bytes)
+{
+    size_t n_planes = 1;
+    uint8_t *bytes;
+
+    while (n_planes < MAX_WIDTH && most >> 8 * n_planes)
         n_planes++;
-    return n_planes;
+    *n_bytes = HEAD + n_planes * n;
+    bytes = malloc(*n_bytes);
+    if (!bytes)
+        return NULL;
+    for (size_t k = 0; k < HEAD; k++)
+        bytes[k] = (uint8_t)(least >> 8 * k);
+    for (size_t k = 0; k < n_planes; k++)
+        for (size_t i = 0; i < n; i++)
+            bytes[HEAD + k * n + i] = (uint8_t)((stored[i] - least) >> 8 * k);
+    return bytes;
+}
+
+/* Into `to`, which has room for anything; 0 when out of memory. */
+static size_t deflate_by(int strategy, const uint8_t *bytes, size_t n, uint8_t *to,
+                         size_t room)
+{
+    z_stream z = {.next_in = (uint8_t *)bytes,
+                  .avail_in = (unsigned)n,
+                  .next_out = to,
+                  .avail_out = (unsigned)room};
+    int r;
+
+    if (deflateInit2(&z, LEVEL, Z_DEFLATED, MAX_WBITS, MEMORY, strategy) != Z_OK)
+        return 0;
+    r = deflate(&z, Z_FINISH);
+    deflateEnd(&z);
+    return r == Z_STREAM_END ? z.total_out : 0;
+}
+
+/* Noise is smaller without a search for what repeats: try both ways. */
+static int deflate_best(const uint8_t *bytes, size_t n, uint8_t **ret, size_t *n_ret)
+{
+    size_t room = compressBound((uLong)n) + 64;
+    _cleanup_free_ uint8_t *a = malloc(room), *b = malloc(room);
+    size_t n_a = 0, n_b = 0;
+
+    if (a && b) {
+        n_a = deflate_by(Z_DEFAULT_STRATEGY, bytes, n, a, room);
+        n_b = deflate_by(Z_RLE, bytes, n, b, room);
+    }
+    if (!n_a || !n_b)
+        return -ENOMEM;
+    *ret = n_b < n_a ? b : a;
+    *n_ret = n_b < n_a ? n_b : n_a;
+    if (n_b < n_a)
+        b = NULL;
+    else
+        a = NULL;
+    return 0;
 }
 
 int cprof_columns_encode(const void *numbers, size_t n,
                          const struct cprof_column_format *format, uint64_t base,
                          uint64_t added, uint8_t **ret, size_t *n_ret)
 {
-    _cleanup_free_ uint8_t *planes = NULL;
-    uLong size, bound;
-    uint8_t *block;
+    _cleanup_free_ uint64_t *stored = NULL;
+    _cleanup_free_ uint8_t *bytes = NULL;
+    uint64_t least, most;
+    size_t n_bytes;
 
     if (!is_valid(n, format))
         return -EINVAL;
-    planes = malloc(n * format->width);
-    if (!planes)
+    stored = malloc(n * sizeof(*stored));
+    if (!stored)
         return -ENOMEM;
-    size = (uLong)(split(numbers, n, format, base, added, planes) * n);
-    bound = compressBound(size);
-    block = malloc(bound);
-    if (!block)
-        return -ENOMEM;
-    if (compress2(block, &bound, planes, size, LEVEL) != Z_OK) {
-        free(block);
-        return -ENOMEM; /* there is no other reason */
-    }
-    *ret = block;
-    *n_ret = bound;
-    return 0;
+    least = reduce(numbers, n, format, base, added, stored, &most);
+    bytes = split(stored, n, least, most, &n_bytes);
+    return bytes ? deflate_best(bytes, n_bytes, ret, n_ret) : -ENOMEM;
 }
 
-static void join(const uint8_t *planes, size_t n_planes,
-                 const struct cprof_column_part *part,
-                 const struct cprof_column_format *format, void *to)
+/* What is stored of the first numbers, from the planes; a pass for each is faster than to
+ * gather the bytes of each number. */
+static void gather(const uint8_t *planes, size_t n_planes, size_t n, uint64_t least,
+                   uint64_t *stored)
+{
+    for (size_t i = 0; i < n; i++)
+        stored[i] = least + planes[i];
+    for (size_t k = 1; k < n_planes; k++)
+        for (size_t i = 0; i < n; i++)
+            stored[i] += (uint64_t)planes[k * n + i] << 8 * k;
+}
+
+static void restore(const struct cprof_column_part *part,
+                    const struct cprof_column_format *format, const uint64_t *stored,
+                    void *to)
 {
     uint64_t before = part->base;
 
     for (size_t i = 0; i < part->n; i++) {
-        uint64_t number = 0;
-        for (size_t k = 0; k < n_planes; k++)
-            number |= (uint64_t)planes[k * part->n + i] << 8 * k;
+        uint64_t number = stored[i];
         if (format->kind == CPROF_COLUMN_STEPS)
             before = number += before;
         else if (format->kind == CPROF_COLUMN_BACK)
@@ -133,24 +194,36 @@ static void join(const uint8_t *planes, size_t n_planes,
     }
 }
 
+static uint64_t least_of(const uint8_t *bytes)
+{
+    uint64_t least = 0;
+
+    for (size_t k = 0; k < HEAD; k++)
+        least |= (uint64_t)bytes[k] << 8 * k;
+    return least;
+}
+
 static int decode_block(const struct cprof_column_part *part,
                         const struct cprof_column_format *format, void *to)
 {
-    _cleanup_free_ uint8_t *planes = NULL;
-    uLong size = (uLong)(part->n * format->width), n_read = (uLong)part->n_block;
+    _cleanup_free_ uint64_t *stored = NULL;
+    _cleanup_free_ uint8_t *bytes = NULL;
+    uLong size = (uLong)(HEAD + part->n * format->width), n_read = (uLong)part->n_block;
     int r;
 
     if (part->n / MOST_INFLATED > part->n_block)
         return -EBADMSG;
-    planes = malloc(size);
-    if (!planes)
+    bytes = malloc(size);
+    stored = malloc(part->n * sizeof(*stored));
+    if (!bytes || !stored)
         return -ENOMEM;
-    r = uncompress2(planes, &size, part->block, &n_read);
+    r = uncompress2(bytes, &size, part->block, &n_read);
     if (r == Z_MEM_ERROR)
         return -ENOMEM;
-    if (r != Z_OK || n_read != part->n_block || !size || size % part->n)
+    if (r != Z_OK || n_read != part->n_block || size <= HEAD || (size - HEAD) % part->n)
         return -EBADMSG;
-    join(planes, size / part->n, part, format, to);
+    gather(bytes + HEAD, (size - HEAD) / part->n, part->n, least_of(bytes), stored);
+    restore(part, format, stored, to);
     return 0;
 }
 

@@ -1,13 +1,15 @@
 /* columns.h - columns of integers as few bytes.
  *
- * A block is zlib data of byte planes: the lowest byte of every number, then the next one
+ * What is easily foretold is taken off each number, and then the least of what is left,
+ * modulo 2^(8 * width). A block is zlib data of that least number (8 bytes,
+ * little-endian) and of byte planes: the lowest byte of every number, then the next one
  * of every number, and so on as far as any of them has bits there. So a block of n
- * numbers has n, 2n ... bytes when inflated, and their count says how many planes there
- * are. A block of differences holds each number less the one before it, modulo 2^(8 *
- * width); the first one less `base`.
+ * numbers has 8 + n, 8 + 2n
+ * ... bytes when inflated, and their count says how many planes there are.
  *
  *     raw = zlib.decompress(block)                     # Python without anything else
- *     numbers = [int.from_bytes(raw[i::n], "little") for i in range(n)] */
+ *     least, planes = int.from_bytes(raw[:8], "little"), raw[8:]
+ *     numbers = [least + int.from_bytes(planes[i::n], "little") for i in range(n)] */
 #ifndef CPROF_COLUMNS_H
 #define CPROF_COLUMNS_H
 

@@ -22,14 +22,16 @@ static size_t inflated(const uint8_t *block, size_t n, uint8_t *to, size_t room)
 
 static void check_planes(const void *numbers, size_t n,
                          const struct cprof_column_format *format, uint64_t base,
-                         const char *want, size_t n_want)
+                         uint64_t least, const char *want, size_t n_want)
 {
     uint8_t *block, bytes[256];
     size_t n_block;
 
     CHECK_EQ(cprof_columns_encode(numbers, n, format, base, 0, &block, &n_block), 0);
-    CHECK_EQ(inflated(block, n_block, bytes, sizeof(bytes)), n_want);
-    CHECK(!memcmp(bytes, want, n_want));
+    CHECK_EQ(inflated(block, n_block, bytes, sizeof(bytes)), 8 + n_want);
+    for (int k = 0; k < 8; k++)
+        CHECK_EQ(bytes[k], least >> 8 * k & 0xff);
+    CHECK(!memcmp(bytes + 8, want, n_want));
     free(block);
 }
 
@@ -40,10 +42,10 @@ static void test_planes_are_the_lowest_bytes_first(void)
     const uint64_t times[] = {1003, 1005, 1004 + 256};
     const uint32_t parents[] = {0xffffffff, 0, 1, 0};
 
-    check_planes(numbers, 3, &U32, 0, "\1\3\5\0\2\0\0\0\1", 9);
-    check_planes(small, 3, &U32, 0, "\7\10\11", 3);
-    check_planes(times, 3, &STEPS, 1000, "\3\2\377", 3);
-    check_planes(parents, 4, &BACK, 0, "\1\1\1\3", 4);
+    check_planes(numbers, 3, &U32, 0, 1, "\0\2\4\0\2\0\0\0\1", 9);
+    check_planes(small, 3, &U32, 0, 7, "\0\1\2", 3);
+    check_planes(times, 3, &STEPS, 1000, 2, "\1\0\375", 3);
+    check_planes(parents, 4, &BACK, 0, 1, "\0\0\0\2", 4);
 }
 
 /* What came back equals what went in. */
@@ -85,12 +87,13 @@ static void test_every_width_and_kind_comes_back(void)
 static void test_numbers_move_together(void)
 {
     const uint32_t numbers[] = {0, 5, 0xffffffff};
-    uint8_t *block, bytes[16];
+    uint8_t *block, bytes[32];
     size_t n;
 
     CHECK_EQ(cprof_columns_encode(numbers, 3, &U32, 0, 10, &block, &n), 0);
-    CHECK_EQ(inflated(block, n, bytes, sizeof(bytes)), 12);
-    CHECK(!memcmp(bytes, "\12\17\377\0\0\377", 6)); /* none stays none */
+    CHECK_EQ(inflated(block, n, bytes, sizeof(bytes)), 8 + 12);
+    CHECK_EQ(bytes[0], 10); /* and none stays none: */
+    CHECK(!memcmp(bytes + 8, "\0\5\365\0\0\377", 6));
     free(block);
 }
 
@@ -149,7 +152,7 @@ static void test_bad_blocks_are_refused(void)
     CHECK_EQ(cprof_columns_encode(numbers, 4, &U32, 0, 0, &block, &n), 0); /* 3 planes */
     CHECK_EQ(decode(block, n, 4, &U32), 0);
     CHECK_EQ(decode(block, n, 5, &U32), -EBADMSG);
-    CHECK_EQ(decode(block, n, 2, &U32), -EBADMSG); /* 6 planes */
+    CHECK_EQ(decode(block, n, 2, &U32), -EBADMSG); /* too many planes */
     CHECK_EQ(decode(block, n, 4, &U8), -EBADMSG);
     CHECK_EQ(decode(block, n - 1, 4, &U32), -EBADMSG);
     CHECK_EQ(decode("", 0, 4, &U32), -EBADMSG);
