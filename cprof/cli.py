@@ -200,7 +200,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_recording(verb)
     verb.add_argument(
         "-o", "--output", metavar="OUT",
-        help="*.pb.gz (pprof), *.folded, *.svg, *.png; - is stdout (default: a new *.pb.gz)",
+        help="*.pb.gz (pprof), *.cprof (with times; it grows while recording), *.folded, *.svg, "
+        "*.html ...; - is stdout (default: a new *.pb.gz)",
     )  # fmt: skip
     verb.add_argument("-f", "--force", action="store_true", help="write to a terminal, too")
     verb.add_argument(

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import closing
 
 from cprof import cli, cli_read, errors
 from cprof.export.files import is_special
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cprof.profile import Profile
 
 _CLEAR = "\x1b[H\x1b[2J"
+_FIRST_CHUNK = 1.0  # seconds
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOST_MAX, _COMPLETE_MIN, _COVERAGE_MIN = 0.01, 0.90, 0.80  # beyond these the user is told
 
@@ -49,11 +51,11 @@ class _Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def wait(self, recorder: Recorder) -> bool:
-        """`recorder.wait()`; a signal ends it early (False)."""
+    def wait(self, recorder: Recorder, timeout: float | None = None) -> bool:
+        """`recorder.wait(timeout)`; a signal ends it early (False)."""
         try:
             self.listen()
-            return recorder.wait()
+            return recorder.wait(timeout)
         except _Stopped:
             return False
         finally:
@@ -83,18 +85,20 @@ def record(args: argparse.Namespace) -> int:
             if command
             else "record: nothing to record: give -p PID, or -- command"
         )
-    recorder = _recorder(args, Target(command, pids=args.pids), _labels(args.label))
-    output = args.output or _default_output(recorder.target.name)
+    target = Target(command, pids=args.pids)
+    output = args.output or _default_output(target.name)
+    lines_at_the_end = bool(args.lines) and _grows(output)
+    recorder = _recorder(args, target, _labels(args.label), lines_at_the_end=lines_at_the_end)
     _check(output, is_command=bool(command), force=args.force)
     with _Signals() as signals:
         recorder.start()
         try:
             try:
-                has_ended = signals.wait(recorder)
+                has_ended = _wait(signals, recorder, output)
                 if signals.number:
                     how = "Ctrl-C" if signals.number == signal.SIGINT else "a signal"
                     cli.say(f"stopped by {how}; keeping what was recorded until now")
-                failure = _keep(recorder, output)
+                failure = _keep(recorder, output, with_lines=lines_at_the_end)
             finally:
                 if not signals.is_abort:
                     requests = interrupted_child(signals.number) if signals.number else ()
@@ -105,7 +109,33 @@ def record(args: argparse.Namespace) -> int:
     return _status(recorder, has_ended or bool(signals.number), failure)
 
 
-def _keep(recorder: Recorder, output: str) -> errors.NoSamples | None:
+def _wait(signals: _Signals, recorder: Recorder, output: str) -> bool:
+    """Wait until the targets have ended (True), the time is over, or a signal came. A
+    recording file grows meanwhile, so that it is there should this process be killed."""
+    if not _grows(output):
+        return signals.wait(recorder)
+    from cprof.store import CHUNK_SECONDS
+    from cprof.store_write import Log
+
+    with closing(Log(output)) as log:
+        seconds = _FIRST_CHUNK
+        while True:
+            has_ended = signals.wait(recorder, seconds)
+            if has_ended or signals.number or recorder.is_over:
+                return has_ended
+            try:
+                recorder.append_to(log)
+            except OSError as error:
+                cli.say(f"warning: {cli.message(error)}; going on without a file until the end")
+                return signals.wait(recorder)
+            seconds = CHUNK_SECONDS
+
+
+def _grows(output: str) -> bool:
+    return output.lower().endswith(".cprof") and not is_special(output)
+
+
+def _keep(recorder: Recorder, output: str, *, with_lines: bool) -> errors.NoSamples | None:
     """Stop and write; the reason when there is nothing to write."""
     try:
         profile = recorder.stop(end_child=False)
@@ -114,7 +144,7 @@ def _keep(recorder: Recorder, output: str) -> errors.NoSamples | None:
     if output == "-":
         sys.stdout.buffer.write(profile._core.encode_pprof())
     else:
-        profile.write(output)
+        (profile.with_lines() if with_lines else profile).write(output)
     _tell(profile, output)
     return None
 
@@ -137,7 +167,7 @@ def _tell(profile: "Profile", output: str) -> None:
         f"wrote {output}: {samples:,d} samples in {profile.duration:.1f} s, lost {lost:,d}, "
         f"complete {100 * complete:.1f} %"
     )
-    is_readable = output.lower().endswith((".pb.gz", ".pb", ".pprof"))
+    is_readable = output.lower().endswith((".pb.gz", ".pb", ".pprof", ".cprof"))
     cli.say(f"{facts}; next: cprof report {output}" if is_readable else facts)
     if lost > _LOST_MAX * (samples + lost):
         share = 100 * lost / (samples + lost)
@@ -167,6 +197,8 @@ def _recorder(
     target: Target,
     labels: dict[str, str],
     progress: bool | None = None,
+    *,
+    lines_at_the_end: bool = False,
 ) -> Recorder:
     return Recorder(
         target,
@@ -181,7 +213,7 @@ def _recorder(
         kernel=args.kernel,
         follow=args.follow,
         jitter=args.jitter,
-        lines=args.lines,
+        lines=None if lines_at_the_end else args.lines,
         labels=labels,
         progress=progress,
     )

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     class HasFileno(Protocol):
         def fileno(self) -> int: ...
 
+    from cprof.recording import Recording
+    from cprof.store_write import Log
+
     TargetLike: TypeAlias = "int | Sequence[str] | Sequence[int] | Target"
 
 _GRACE = 2.0  # seconds that a child gets after each request to end
@@ -266,6 +269,15 @@ class Recorder:
         with self._lock, translated():
             return self._profile or self._labelled(self._running().snapshot())
 
+    def append_to(self, log: "Log") -> None:
+        """Write what came since the last time into a recording file that grows. Not with
+        `lines=True`, which makes other numbers of functions each time."""
+        from cprof.store import kind_of
+
+        with self._lock, translated():
+            core = self._running().snapshot(since_last=True)
+        log.append(kind_of(core), core, self._labels)
+
     def windows(self, every: float = 1.0) -> "Generator[Profile]":
         """Yield what each `every` seconds brought, as profiles that do not overlap and
         leave nothing out; a quiet window is an empty profile. Ends with the targets or the
@@ -314,6 +326,19 @@ class Recorder:
         if not self._profile.samples:
             raise NoSamples(*self._why_empty(self._profile))
         return self._profile
+
+    @property
+    def recording(self) -> "Recording":
+        """The same by kind, as a Recording. Raises as `profile` does."""
+        from cprof.recording import Recording
+        from cprof.store import kind_of
+
+        return Recording({kind_of(self.profile._core): self.profile})
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its duration is over."""
+        return time.monotonic() >= self._deadline
 
     @property
     def stats(self) -> "dict[str, Any]":

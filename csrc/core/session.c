@@ -638,38 +638,47 @@ static int catch_up(struct cprof_session *s, uint64_t *until)
     return r < 0 ? r : name_all(s);
 }
 
+/* A copy of `rows`, which belong to the live profile, that goes on without it. */
+static int copy_rows(struct cprof_session *s, const struct cprof_profile *rows,
+                     struct cprof_profile **ret)
+{
+    struct cprof_profile *copy;
+    struct cprof_stacks *stacks;
+    int r = cprof_stacks_copy(s->stacks, &stacks);
+
+    if (r < 0)
+        return r;
+    r = cprof_profile_copy(rows, stacks, &copy);
+    cprof_stacks_unref(stacks);
+    if (r < 0)
+        return r;
+    r = scale_weights(s, copy);
+    if (r == 0)
+        *ret = copy;
+    else
+        cprof_profile_unref(copy);
+    return r;
+}
+
 static int copy_locked(struct cprof_session *s, bool since_last,
                        struct cprof_profile **ret)
 {
-    struct cprof_stacks *stacks;
-    struct cprof_profile *copy = NULL, *window;
+    struct cprof_profile *window;
     uint64_t until;
     int r = catch_up(s, &until);
 
     if (r < 0)
         return r;
-    r = cprof_stacks_copy(s->stacks, &stacks);
+    set_span(s->profile, until);
+    if (!since_last)
+        return copy_rows(s, s->profile, ret);
+    r = cprof_view_window(s->profile, s->cut_time, until + 1, &window, NULL);
     if (r < 0)
         return r;
-    r = cprof_profile_copy(s->profile, stacks, &copy);
-    cprof_stacks_unref(stacks);
-    if (r < 0)
-        return r;
-    r = scale_weights(s, copy);
-    set_span(copy, until);
-    if (r < 0) {
-        cprof_profile_unref(copy);
-        return r;
-    }
-    if (since_last) {
-        r = cprof_view_window(copy, s->cut_time, until + 1, &window, NULL);
-        cprof_profile_unref(copy);
-        copy = window;
-        if (r == 0)
-            s->cut_time = until + 1;
-    }
+    r = copy_rows(s, window, ret);
+    cprof_profile_unref(window);
     if (r == 0)
-        *ret = copy;
+        s->cut_time = until + 1;
     return r;
 }
 
