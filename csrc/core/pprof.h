@@ -8,10 +8,14 @@
  * come back on reading.
  *
  * Reader limits: CPROF_PPROF_MAX_BYTES of protobuf after inflating,
- * CPROF_PPROF_MAX_MEMORY of decoded messages, CPROF_PPROF_MAX_NODES of distinct frames;
+ * CPROF_PPROF_MAX_MEMORY of tables, CPROF_PPROF_MAX_NODES of distinct frames;
  * every reference is checked. Any producer's file is accepted when it is valid; unknown
  * fields are skipped. Samples without locations get the frame "[no stack]". Functions
- * that are named only by their mangled name are demangled. */
+ * that are named only by their mangled name are demangled.
+ *
+ * Where every sample has a numeric label "timestamp_ns", rows have times: nanoseconds
+ * since the earliest of them. If these count from 1970 (and not from a boot), the
+ * earliest is also when the recording began. */
 #ifndef CPROF_PPROF_H
 #define CPROF_PPROF_H
 

@@ -1,178 +1,280 @@
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <zlib.h>
-
-#include "arena.h"
 #include "cleanup.h"
 #include "demangle.h"
-#include "pprof.h"
 #include "pprof_facts.h"
-#include "profile.pb-c.h"
+#include "pprof_read.h"
 
-enum { GZIP_WINDOW = 15 + 16, NAME_SHOWN = 200 };
+#define bad(rd, ...) pprof_bad((rd)->name, (rd)->err, __VA_ARGS__)
 
-typedef CPROF_VEC(uint8_t) bytes_vec;
-
-struct reader {
-    const char *name; /* for messages */
-    struct cprof_error *err;
-    const Perftools__Profiles__Profile *m;
-    struct cprof_stacks *s;
-    struct cprof_profile *p;
-    uint32_t *strings; /* by the file's index: string of s */
-    struct cprof_map mappings, functions,
-        locations; /* id -> index, index, location of s */
-    CPROF_VEC(uint32_t) frames;
-    CPROF_VEC(struct cprof_label) labels;
+enum { TYPE_TYPE = 1, TYPE_UNIT, TYPE_N };
+enum {
+    MAPPING_ID = 1,
+    MAPPING_START,
+    MAPPING_LIMIT,
+    MAPPING_OFFSET,
+    MAPPING_FILE,
+    MAPPING_BUILD_ID,
+    MAPPING_HAS_FUNCTIONS,
+    MAPPING_HAS_FILENAMES,
+    MAPPING_HAS_LINES,
+    MAPPING_HAS_INLINES,
+    MAPPING_N
+};
+enum {
+    LOCATION_ID = 1,
+    LOCATION_MAPPING,
+    LOCATION_ADDRESS,
+    LOCATION_LINE,
+    LOCATION_IS_FOLDED,
+    LOCATION_N
+};
+enum { LINE_FUNCTION = 1, LINE_LINE, LINE_COLUMN, LINE_N };
+enum {
+    FUNCTION_ID = 1,
+    FUNCTION_NAME,
+    FUNCTION_SYSTEM_NAME,
+    FUNCTION_FILE,
+    FUNCTION_START_LINE,
+    FUNCTION_N
 };
 
-static void reader_deinit(struct reader *rd)
+static const char *const KNOWN_TEXTS[N_KNOWN] = {"pid",
+                                                 "tid",
+                                                 "thread",
+                                                 "thread_comm",
+                                                 "comm",
+                                                 PPROF_LABEL_HOW,
+                                                 PPROF_LABEL_ADDED,
+                                                 PPROF_UNIT_ADDED,
+                                                 "timestamp_ns",
+                                                 "id"};
+
+static void ids_deinit(struct pprof_ids *ids)
+{
+    free(ids->direct);
+    cprof_map_deinit(&ids->others);
+}
+
+static void reader_deinit(struct pprof_reader *rd)
 {
     cprof_profile_unref(rd->p);
     cprof_stacks_unref(rd->s);
     free(rd->strings);
-    cprof_map_deinit(&rd->mappings);
-    cprof_map_deinit(&rd->functions);
-    cprof_map_deinit(&rd->locations);
+    free(rd->functions);
+    ids_deinit(&rd->mapping_ids);
+    ids_deinit(&rd->function_ids);
+    ids_deinit(&rd->location_ids);
     free(rd->frames.data);
+    free(rd->lines.data);
     free(rd->labels.data);
+    free(rd->known_stacks.data);
+    cprof_map_deinit(&rd->known_stack_ids);
 }
 
-/* The bytes are not a profile: say in words what is wrong. */
-static int bad(const char *name, struct cprof_error *err, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static int bad(const char *name, struct cprof_error *err, const char *format, ...)
+int pprof_check_size(struct pprof_reader *rd)
 {
-    size_t n = strlen(name);
-    char what[CPROF_ERROR_MESSAGE];
-    va_list args;
+    const struct pprof_section *of = rd->sections;
+    size_t row = sizeof(struct cprof_row) / 2 + rd->p->n_types * sizeof(int64_t);
+    size_t size = of[PROFILE_SAMPLE].n * row +
+                  rd->s->lines.n * sizeof(struct cprof_line) +
+                  of[PROFILE_LOCATION].n * 2 * sizeof(struct cprof_location) +
+                  of[PROFILE_FUNCTION].n * 2 * sizeof(struct cprof_function) +
+                  of[PROFILE_MAPPING].n * 2 * sizeof(struct cprof_mapping) +
+                  rd->s->labels.n * sizeof(struct cprof_label) +
+                  of[PROFILE_STRING].n * 2 * sizeof(uint32_t);
 
-    va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
-    va_end(args);
-    return cprof_error_set(err, -EBADMSG, "pprof: %s%s: %.150s",
-                           n > NAME_SHOWN ? "..." : "",
-                           n > NAME_SHOWN ? name + n - NAME_SHOWN : name, what);
+    if (size > CPROF_PPROF_MAX_MEMORY)
+        return bad(rd, "takes more than %zu MiB to decode", CPROF_PPROF_MAX_MEMORY >> 20);
+    return 0;
 }
 
-static int no_memory(struct cprof_error *err)
+/* Where what lies; false where the bytes are no message. */
+static bool find_sections(struct pprof_reader *rd, const uint8_t *bytes, size_t n)
 {
-    return cprof_error_set(err, -ENOMEM, "pprof: out of memory");
+    struct wire w = {.at = bytes, .end = bytes + n};
+    struct wire_field field;
+
+    for (const uint8_t *start = bytes; wire_next(&w, &field); start = w.at) {
+        struct pprof_section *section =
+            &rd->sections[field.number < PROFILE_N ? field.number : 0];
+        if (!section->span.at)
+            section->span.at = start;
+        section->span.end = w.at;
+        section->n += field.kind == WIRE_BYTES;
+        if (field.kind == WIRE_NUMBER && field.number < PROFILE_N)
+            rd->header[field.number] = field.value;
+    }
+    return !w.is_bad;
 }
 
-/* What the core's interning functions return, with its message. */
-static int check(struct reader *rd, int r)
+int pprof_each(struct pprof_reader *rd, unsigned number,
+               int (*read)(struct pprof_reader *rd, struct wire bytes))
 {
-    if (r == -ENOMEM)
-        return no_memory(rd->err);
-    return r < 0 ? bad(rd->name, rd->err, "holds more than can be numbered") : r;
+    struct wire w = rd->sections[number].span;
+    struct wire_field field;
+    int r = 0;
+
+    while (r >= 0 && wire_next(&w, &field))
+        if (field.number == number && field.kind == WIRE_BYTES)
+            r = read(rd, field.bytes);
+    return r;
 }
 
-static int read_string(struct reader *rd, int64_t index, uint32_t *ret)
+int pprof_read_string(struct pprof_reader *rd, uint64_t index, uint32_t *ret)
 {
-    if (index < 0 || (uint64_t)index >= rd->m->n_string_table)
-        return bad(rd->name, rd->err,
-                   "refers to string %lld, but there are only %zu strings",
-                   (long long)index, rd->m->n_string_table);
+    if (index >= rd->n_strings)
+        return bad(rd, "refers to string %lld, but there are only %zu strings",
+                   (long long)index, rd->n_strings);
     *ret = rd->strings[index];
     return 0;
 }
 
-static int read_strings(struct reader *rd)
+static int add_string(struct pprof_reader *rd, struct wire text)
 {
-    size_t n = rd->m->n_string_table;
+    size_t n = (size_t)(text.end - text.at);
+    uint32_t *string = &rd->strings[rd->n_strings];
+    int r = pprof_check(
+        rd, cprof_strtab_add_n(&rd->s->strings, (const char *)text.at, n, string));
 
-    if (!n || *rd->m->string_table[0])
-        return bad(rd->name, rd->err, "is not a pprof profile (string 0 is not empty)");
-    rd->strings = malloc(n * sizeof(*rd->strings));
+    if (r < 0)
+        return r;
+    if (!rd->n_strings && n)
+        return bad(rd, "is not a pprof profile (string 0 is not empty)");
+    for (size_t i = 0; i < N_KNOWN; i++)
+        if (n == strlen(KNOWN_TEXTS[i]) && !memcmp(text.at, KNOWN_TEXTS[i], n))
+            rd->known[i] = *string;
+    rd->n_strings++;
+    return 0;
+}
+
+static int read_strings(struct pprof_reader *rd)
+{
+    rd->strings = malloc((rd->sections[PROFILE_STRING].n + 1) * sizeof(*rd->strings));
     if (!rd->strings)
-        return no_memory(rd->err);
-    for (size_t i = 0; i < n; i++) {
-        int r = check(
-            rd, cprof_stacks_string(rd->s, rd->m->string_table[i], &rd->strings[i]));
-        if (r < 0)
-            return r;
-    }
-    return 0;
+        return pprof_no_memory(rd->err);
+    memset(rd->known, 0xff, sizeof(rd->known)); /* CPROF_NONE */
+    return pprof_each(rd, PROFILE_STRING, add_string);
 }
 
-static int read_types(struct reader *rd)
+static int read_value_type(struct pprof_reader *rd, struct wire bytes, uint32_t *type,
+                           uint32_t *unit)
 {
-    const Perftools__Profiles__Profile *m = rd->m;
-
-    if (!m->n_sample_type)
-        return bad(rd->name, rd->err, "has no sample types");
-    if (m->n_sample_type > CPROF_MAX_SAMPLE_TYPES)
-        return bad(rd->name, rd->err, "has %zu sample types; at most %d can be read",
-                   m->n_sample_type, CPROF_MAX_SAMPLE_TYPES);
-    for (size_t i = 0; i < m->n_sample_type; i++) {
-        struct cprof_sample_type *type = &rd->p->types[i];
-        int r = read_string(rd, m->sample_type[i]->type, &type->type);
-        if (r >= 0)
-            r = read_string(rd, m->sample_type[i]->unit, &type->unit);
-        if (r < 0)
-            return r;
-        rd->p->n_types++;
-    }
-    return 0;
-}
-
-static int read_comments(struct reader *rd)
-{
-    for (size_t i = 0; i < rd->m->n_comment; i++) {
-        uint32_t comment = 0;
-        int r = read_string(rd, rd->m->comment[i], &comment);
-
-        if (r < 0)
-            return r;
-        r = pprof_facts_parse(rd->p, cprof_stacks_text(rd->s, comment));
-        if (r < 0)
-            return check(rd, r);
-        if (!r && cprof_vec_push(&rd->p->comments, comment) < 0)
-            return no_memory(rd->err);
-    }
-    return 0;
-}
-
-static int read_run(struct reader *rd)
-{
-    const Perftools__Profiles__Profile *m = rd->m;
-    struct cprof_run *run = &rd->p->run;
+    uint64_t v[TYPE_N];
     int r;
 
-    if ((r = read_string(rd, m->drop_frames, &run->drop_frames)) < 0 ||
-        (r = read_string(rd, m->keep_frames, &run->keep_frames)) < 0 ||
-        (r = read_string(rd, m->default_sample_type, &run->default_type)) < 0 ||
-        (r = read_string(rd, m->doc_url, &run->doc_url)) < 0)
+    if (!wire_numbers(bytes, v, TYPE_N))
+        return pprof_damaged(rd, "sample type");
+    r = pprof_read_string(rd, v[TYPE_TYPE], type);
+    return r < 0 ? r : pprof_read_string(rd, v[TYPE_UNIT], unit);
+}
+
+static int add_type(struct pprof_reader *rd, struct wire bytes)
+{
+    struct cprof_sample_type *type = &rd->p->types[rd->p->n_types];
+    int r = read_value_type(rd, bytes, &type->type, &type->unit);
+
+    rd->p->n_types += r >= 0;
+    return r;
+}
+
+static int read_types(struct pprof_reader *rd)
+{
+    size_t n = rd->sections[PROFILE_TYPE].n;
+
+    if (!n)
+        return bad(rd, "has no sample types");
+    if (n > CPROF_MAX_SAMPLE_TYPES)
+        return bad(rd, "has %zu sample types; at most %d can be read", n,
+                   CPROF_MAX_SAMPLE_TYPES);
+    return pprof_each(rd, PROFILE_TYPE, add_type);
+}
+
+static int add_comment(struct pprof_reader *rd, uint64_t index)
+{
+    uint32_t comment = 0;
+    int r = pprof_read_string(rd, index, &comment);
+
+    if (r < 0)
         return r;
-    if (m->period_type &&
-        ((r = read_string(rd, m->period_type->type, &run->period_type)) < 0 ||
-         (r = read_string(rd, m->period_type->unit, &run->period_unit)) < 0))
+    r = pprof_facts_parse(rd->p, cprof_stacks_text(rd->s, comment));
+    if (r < 0)
+        return pprof_check(rd, r);
+    if (!r && cprof_vec_push(&rd->p->comments, comment) < 0)
+        return pprof_no_memory(rd->err);
+    return 0;
+}
+
+static int read_comments(struct pprof_reader *rd)
+{
+    struct wire w = rd->sections[PROFILE_COMMENT].span;
+    struct wire_field field;
+    uint64_t index;
+
+    while (wire_next(&w, &field)) {
+        while (field.number == PROFILE_COMMENT && wire_number(&field, &index)) {
+            int r = add_comment(rd, index);
+            if (r < 0)
+                return r;
+        }
+        if (field.kind == WIRE_BYTES && field.bytes.is_bad)
+            return pprof_damaged(rd, "comment");
+    }
+    return 0;
+}
+
+static int read_period_type(struct pprof_reader *rd, struct wire bytes)
+{
+    return read_value_type(rd, bytes, &rd->p->run.period_type, &rd->p->run.period_unit);
+}
+
+static int read_run(struct pprof_reader *rd)
+{
+    struct cprof_run *run = &rd->p->run;
+    int64_t duration = (int64_t)rd->header[PROFILE_DURATION];
+    int r;
+
+    if ((r = pprof_read_string(rd, rd->header[PROFILE_DROP_FRAMES], &run->drop_frames)) <
+            0 ||
+        (r = pprof_read_string(rd, rd->header[PROFILE_KEEP_FRAMES], &run->keep_frames)) <
+            0 ||
+        (r = pprof_read_string(rd, rd->header[PROFILE_DEFAULT_TYPE],
+                               &run->default_type)) < 0 ||
+        (r = pprof_read_string(rd, rd->header[PROFILE_DOC_URL], &run->doc_url)) < 0 ||
+        (r = pprof_each(rd, PROFILE_PERIOD_TYPE, read_period_type)) < 0)
         return r;
-    run->period = (uint64_t)m->period;
-    run->start_unix = m->time_nanos;
-    run->end_mono = m->duration_nanos > 0 ? (uint64_t)m->duration_nanos : 0;
-    rd->p->to = (double)m->duration_nanos / 1e9;
+    run->period = rd->header[PROFILE_PERIOD];
+    run->start_unix = (int64_t)rd->header[PROFILE_TIME];
+    run->end_mono = duration > 0 ? (uint64_t)duration : 0;
+    rd->p->to = (double)duration / 1e9;
     return read_comments(rd);
 }
 
-/* Enter `id` into one of the id tables. */
-static int add_id(struct reader *rd, struct cprof_map *ids, const char *what, uint64_t id,
-                  uint32_t number)
+/* Room for ids up to `n`, the number of things there are. */
+static int ids_init(struct pprof_reader *rd, struct pprof_ids *ids, size_t n)
+{
+    ids->direct = malloc((n + 1) * sizeof(*ids->direct));
+    if (!ids->direct)
+        return pprof_no_memory(rd->err);
+    memset(ids->direct, 0xff, (n + 1) * sizeof(*ids->direct));
+    ids->n_direct = n + 1;
+    return 0;
+}
+
+static int add_id(struct pprof_reader *rd, struct pprof_ids *ids, const char *what,
+                  uint64_t id, uint32_t number)
 {
     if (!id)
-        return bad(rd->name, rd->err, "a %s has the reserved id 0", what);
-    if (cprof_map_get(ids, id) != CPROF_MAP_NONE)
-        return bad(rd->name, rd->err, "two %ss have the id %llu", what,
-                   (unsigned long long)id);
-    return check(rd, cprof_map_add(ids, id, number));
+        return bad(rd, "a %s has the reserved id 0", what);
+    if (pprof_number_of(ids, id) != CPROF_NONE)
+        return bad(rd, "two %ss have the id %llu", what, (unsigned long long)id);
+    if (id >= ids->n_direct)
+        return pprof_check(rd, cprof_map_add(&ids->others, id, number));
+    ids->direct[id] = number;
+    return 0;
 }
 
 /* What people call a mapped file: the last part of its path. Memory of no file with
  * functions in it is a compiler's, as the recorder has it. */
-static int read_module(struct reader *rd, const struct cprof_mapping *mapping,
+static int read_module(struct pprof_reader *rd, const struct cprof_mapping *mapping,
                        uint32_t *ret)
 {
     static const char DELETED[] = " (deleted)", KERNEL[] = "[kernel.kallsyms]";
@@ -189,52 +291,35 @@ static int read_module(struct reader *rd, const struct cprof_mapping *mapping,
     n = strlen(path);
     if (n > sizeof(DELETED) - 1 && !strcmp(path + n - (sizeof(DELETED) - 1), DELETED))
         n -= sizeof(DELETED) - 1;
-    return check(rd, cprof_strtab_add_n(&rd->s->strings, path, n, ret));
+    return pprof_check(rd, cprof_strtab_add_n(&rd->s->strings, path, n, ret));
 }
 
-static int read_mappings(struct reader *rd)
+static int read_mapping(struct pprof_reader *rd, struct wire bytes)
 {
-    for (size_t i = 0; i < rd->m->n_mapping; i++) {
-        const Perftools__Profiles__Mapping *from = rd->m->mapping[i];
-        struct cprof_mapping mapping = {.start = from->memory_start,
-                                        .limit = from->memory_limit,
-                                        .offset = from->file_offset,
-                                        .has_functions = from->has_functions,
-                                        .has_filenames = from->has_filenames,
-                                        .has_line_numbers = from->has_line_numbers,
-                                        .has_inline_frames = from->has_inline_frames};
-        uint32_t number;
-        int r;
+    struct cprof_mapping mapping = {0};
+    uint64_t v[MAPPING_N];
+    uint32_t number;
+    int r;
 
-        if ((r = read_string(rd, from->filename, &mapping.file)) < 0 ||
-            (r = read_string(rd, from->build_id, &mapping.build_id)) < 0 ||
-            (r = read_module(rd, &mapping, &mapping.module)) < 0 ||
-            (r = check(rd, cprof_stacks_add_mapping(rd->s, &mapping, &number))) < 0 ||
-            (r = add_id(rd, &rd->mappings, "mapping", from->id, number)) < 0)
-            return r;
-    }
-    return 0;
-}
-
-/* Functions enter the tables with the locations that use them, once for each module: here
- * only their ids are taken down. */
-static int read_functions(struct reader *rd)
-{
-    for (size_t i = 0; i < rd->m->n_function; i++) {
-        const Perftools__Profiles__Function *from = rd->m->function[i];
-        uint32_t string;
-        int r = add_id(rd, &rd->functions, "function", from->id, (uint32_t)i);
-
-        if (r < 0 || (r = read_string(rd, from->name, &string)) < 0 ||
-            (r = read_string(rd, from->system_name, &string)) < 0 ||
-            (r = read_string(rd, from->filename, &string)) < 0)
-            return r;
-    }
-    return 0;
+    if (!wire_numbers(bytes, v, MAPPING_N))
+        return pprof_damaged(rd, "mapping");
+    mapping.start = v[MAPPING_START];
+    mapping.limit = v[MAPPING_LIMIT];
+    mapping.offset = v[MAPPING_OFFSET];
+    mapping.has_functions = v[MAPPING_HAS_FUNCTIONS];
+    mapping.has_filenames = v[MAPPING_HAS_FILENAMES];
+    mapping.has_line_numbers = v[MAPPING_HAS_LINES];
+    mapping.has_inline_frames = v[MAPPING_HAS_INLINES];
+    if ((r = pprof_read_string(rd, v[MAPPING_FILE], &mapping.file)) < 0 ||
+        (r = pprof_read_string(rd, v[MAPPING_BUILD_ID], &mapping.build_id)) < 0 ||
+        (r = read_module(rd, &mapping, &mapping.module)) < 0 ||
+        (r = pprof_check(rd, cprof_stacks_add_mapping(rd->s, &mapping, &number))) < 0)
+        return r;
+    return add_id(rd, &rd->mapping_ids, "mapping", v[MAPPING_ID], number);
 }
 
 /* A function that has only its mangled name, or both the same: make the readable one. */
-static int read_name(struct reader *rd, struct cprof_function *function)
+static int read_name(struct pprof_reader *rd, struct cprof_function *function)
 {
     const char *mangled = cprof_stacks_text(rd->s, function->system_name);
     _cleanup_free_ char *readable = NULL;
@@ -248,241 +333,155 @@ static int read_name(struct reader *rd, struct cprof_function *function)
     r = cprof_demangle(mangled, &readable);
     if (r >= 0 && readable)
         r = cprof_stacks_string(rd->s, readable, &function->name);
-    return check(rd, r);
+    return pprof_check(rd, r);
 }
 
-static int read_line(struct reader *rd, const Perftools__Profiles__Location *location,
-                     const Perftools__Profiles__Line *from, uint32_t module,
-                     struct cprof_line *to)
+/* Functions enter the tables with the locations that use them, once for each module: here
+ * they are only taken down. */
+static int read_function(struct pprof_reader *rd, struct wire bytes)
 {
-    uint32_t index = cprof_map_get(&rd->functions, from->function_id);
-    const Perftools__Profiles__Function *f;
-    struct cprof_function function = {.module = module};
+    struct cprof_function *function = &rd->functions[rd->n_functions];
+    uint64_t v[FUNCTION_N];
     int r;
 
-    if (index == CPROF_MAP_NONE)
-        return bad(rd->name, rd->err,
-                   "location %llu refers to function %llu, which does not exist",
-                   (unsigned long long)location->id,
-                   (unsigned long long)from->function_id);
-    f = rd->m->function[index];
-    function.name = rd->strings[f->name];
-    function.system_name = rd->strings[f->system_name];
-    function.filename = rd->strings[f->filename];
-    function.start_line = f->start_line;
-    r = read_name(rd, &function);
-    if (r < 0)
+    if (!wire_numbers(bytes, v, FUNCTION_N))
+        return pprof_damaged(rd, "function");
+    *function = (struct cprof_function){.start_line = (int64_t)v[FUNCTION_START_LINE]};
+    if ((r = pprof_read_string(rd, v[FUNCTION_NAME], &function->name)) < 0 ||
+        (r = pprof_read_string(rd, v[FUNCTION_SYSTEM_NAME], &function->system_name)) <
+            0 ||
+        (r = pprof_read_string(rd, v[FUNCTION_FILE], &function->filename)) < 0 ||
+        (r = read_name(rd, function)) < 0)
         return r;
-    to->line = from->line;
-    to->column =
-        from->column > 0 && from->column <= UINT32_MAX ? (uint32_t)from->column : 0;
-    return check(rd, cprof_stacks_function(rd->s, &function, &to->function));
+    return add_id(rd, &rd->function_ids, "function", v[FUNCTION_ID],
+                  (uint32_t)rd->n_functions++);
+}
+
+static int read_functions(struct pprof_reader *rd)
+{
+    size_t n = rd->sections[PROFILE_FUNCTION].n;
+
+    rd->functions = malloc((n + 1) * sizeof(*rd->functions));
+    if (!rd->functions)
+        return pprof_no_memory(rd->err);
+    return pprof_each(rd, PROFILE_FUNCTION, read_function);
+}
+
+/* rd->lines becomes the lines of a location, their functions in order of the file. */
+static int collect_lines(struct pprof_reader *rd, struct wire location, uint64_t id)
+{
+    struct wire_field field;
+
+    rd->lines.n = 0;
+    while (wire_next(&location, &field)) {
+        uint64_t v[LINE_N];
+        struct cprof_line line;
+        if (field.number != LOCATION_LINE || field.kind != WIRE_BYTES)
+            continue;
+        if (!wire_numbers(field.bytes, v, LINE_N))
+            return pprof_damaged(rd, "line");
+        line.function = pprof_number_of(&rd->function_ids, v[LINE_FUNCTION]);
+        line.line = (int64_t)v[LINE_LINE];
+        line.column = v[LINE_COLUMN] <= UINT32_MAX ? (uint32_t)v[LINE_COLUMN] : 0;
+        if (line.function == CPROF_NONE)
+            return bad(rd, "location %llu refers to function %llu, which does not exist",
+                       (unsigned long long)id, (unsigned long long)v[LINE_FUNCTION]);
+        if (cprof_vec_push(&rd->lines, line) < 0)
+            return pprof_no_memory(rd->err);
+    }
+    return 0;
 }
 
 /* The pseudo frame of cprof that this location is, or -1. */
-static int pseudo_frame(struct reader *rd, const Perftools__Profiles__Location *from)
+static int pseudo_frame(const struct pprof_reader *rd, const uint64_t v[LOCATION_N])
 {
-    uint32_t index;
     const char *name;
 
-    if (from->mapping_id || from->address || from->n_line != 1)
+    if (v[LOCATION_MAPPING] || v[LOCATION_ADDRESS] || rd->lines.n != 1)
         return -1;
-    index = cprof_map_get(&rd->functions, from->line[0]->function_id);
-    if (index == CPROF_MAP_NONE)
-        return -1;
-    name = rd->m->string_table[rd->m->function[index]->name];
-    for (int i = 0; i < CPROF_N_PSEUDO; i++)
+    name = cprof_stacks_text(rd->s, rd->functions[rd->lines.data[0].function].name);
+    for (int i = 0; *name == '[' && i < CPROF_N_PSEUDO; i++)
         if (!strcmp(name, cprof_pseudo_name((unsigned)i)))
             return i;
     return -1;
 }
 
-static int read_location(struct reader *rd, const Perftools__Profiles__Location *from,
-                         uint32_t *ret)
+static int add_location(struct pprof_reader *rd, const uint64_t v[LOCATION_N],
+                        uint32_t *ret)
 {
     uint32_t mapping = CPROF_NONE, module = 0;
-    CPROF_VEC(struct cprof_line) lines = {0};
     int r;
 
-    if (from->mapping_id) {
-        mapping = cprof_map_get(&rd->mappings, from->mapping_id);
-        if (mapping == CPROF_MAP_NONE)
-            return bad(rd->name, rd->err,
-                       "location %llu refers to mapping %llu, which does not exist",
-                       (unsigned long long)from->id,
-                       (unsigned long long)from->mapping_id);
+    if (v[LOCATION_MAPPING]) {
+        mapping = pprof_number_of(&rd->mapping_ids, v[LOCATION_MAPPING]);
+        if (mapping == CPROF_NONE)
+            return bad(rd, "location %llu refers to mapping %llu, which does not exist",
+                       (unsigned long long)v[LOCATION_ID],
+                       (unsigned long long)v[LOCATION_MAPPING]);
         module = rd->s->mappings.data[mapping].module;
     }
-    if (cprof_vec_reserve(&lines, from->n_line) < 0)
-        return no_memory(rd->err);
-    for (size_t i = 0; i < from->n_line; i++) {
-        r = read_line(rd, from, from->line[i], module, &lines.data[i]);
+    for (size_t i = 0; i < rd->lines.n; i++) {
+        struct cprof_function function = rd->functions[rd->lines.data[i].function];
+        function.module = module;
+        r = cprof_stacks_function(rd->s, &function, &rd->lines.data[i].function);
         if (r < 0)
-            goto finish;
+            return pprof_check(rd, r);
     }
-    r = check(rd, cprof_stacks_add_location(rd->s, from->address, mapping, ret));
+    r = cprof_stacks_add_location(rd->s, v[LOCATION_ADDRESS], mapping, ret);
     if (r < 0)
-        goto finish;
-    rd->s->locations.data[*ret].is_folded = from->is_folded;
-    r = check(rd, cprof_stacks_set_lines(rd->s, *ret, lines.data, from->n_line));
-finish:
-    free(lines.data);
-    return r;
+        return pprof_check(rd, r);
+    rd->s->locations.data[*ret].is_folded = v[LOCATION_IS_FOLDED];
+    return pprof_check(rd,
+                       cprof_stacks_set_lines(rd->s, *ret, rd->lines.data, rd->lines.n));
 }
 
-static int read_locations(struct reader *rd)
+static int read_location(struct pprof_reader *rd, struct wire bytes)
 {
-    for (size_t i = 0; i < rd->m->n_location; i++) {
-        const Perftools__Profiles__Location *from = rd->m->location[i];
-        int pseudo = pseudo_frame(rd, from), r = 0;
-        uint32_t location;
+    uint64_t v[LOCATION_N];
+    uint32_t location;
+    int pseudo, r;
 
-        if (pseudo >= 0)
-            location = rd->s->pseudo[pseudo];
-        else
-            r = read_location(rd, from, &location);
-        if (r >= 0)
-            r = add_id(rd, &rd->locations, "location", from->id, location);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int read_stack(struct reader *rd, size_t i, uint32_t *ret)
-{
-    const Perftools__Profiles__Sample *from = rd->m->sample[i];
-    int r;
-
-    rd->frames.n = 0;
-    if (cprof_vec_reserve(&rd->frames, from->n_location_id) < 0)
-        return no_memory(rd->err);
-    for (size_t k = 0; k < from->n_location_id; k++) {
-        uint32_t location = cprof_map_get(&rd->locations, from->location_id[k]);
-        if (location == CPROF_MAP_NONE)
-            return bad(rd->name, rd->err,
-                       "sample %zu refers to location %llu, which does not exist", i + 1,
-                       (unsigned long long)from->location_id[k]);
-        rd->frames.data[rd->frames.n++] = location;
-    }
-    if (rd->s->nodes.n + rd->frames.n > CPROF_PPROF_MAX_NODES)
-        return bad(rd->name, rd->err, "has stacks of more than %zu frames",
-                   CPROF_PPROF_MAX_NODES);
-    r = cprof_stacks_intern(rd->s, rd->frames.data, rd->frames.n, ret);
-    return check(rd, r);
-}
-
-/* A label that says which thread: taken into *to. false for any other label, and for a
- * second one of the same key. */
-static bool is_thread_label(struct reader *rd, const struct cprof_label *label,
-                            struct cprof_thread *to)
-{
-    const char *key = cprof_stacks_text(rd->s, label->key);
-    const char *unit = cprof_stacks_text(rd->s, label->unit);
-    bool is_id = !label->text && label->number >= 0 && label->number <= INT32_MAX &&
-                 (!*unit || !strcmp(unit, "id"));
-
-    if (is_id && to->pid < 0 && !strcmp(key, "pid"))
-        to->pid = (int32_t)label->number;
-    else if (is_id && to->tid < 0 && !strcmp(key, "tid"))
-        to->tid = (int32_t)label->number;
-    else if (label->text && !to->name &&
-             (!strcmp(key, "thread") || !strcmp(key, "thread_comm")))
-        to->name = label->text;
-    else if (label->text && !to->comm && !strcmp(key, "comm"))
-        to->comm = label->text;
-    else
-        return false;
-    return true;
-}
-
-/* A label of ours that says how the stack was found: taken into *to. */
-static bool is_how_label(struct reader *rd, const struct cprof_label *label,
-                         struct cprof_row *to)
-{
-    const char *key = cprof_stacks_text(rd->s, label->key);
-
-    if (!to->how && !strcmp(key, PPROF_LABEL_HOW))
-        return cprof_how_parse(cprof_stacks_text(rd->s, label->text), &to->how);
-    if (to->n_added || label->text || label->number <= 0 || label->number > UINT16_MAX ||
-        strcmp(key, PPROF_LABEL_ADDED) ||
-        strcmp(cprof_stacks_text(rd->s, label->unit), PPROF_UNIT_ADDED))
-        return false;
-    to->n_added = (uint16_t)label->number;
-    return true;
-}
-
-/* Whose sample it is, and how its stack was found. */
-static int read_labels(struct reader *rd, const Perftools__Profiles__Sample *from,
-                       struct cprof_row *row)
-{
-    struct cprof_thread thread = {.pid = -1, .tid = -1};
-    int r;
-
-    rd->labels.n = 0;
-    for (size_t i = 0; i < from->n_label; i++) {
-        struct cprof_label label = {.number = from->label[i]->num};
-        if ((r = read_string(rd, from->label[i]->key, &label.key)) < 0 ||
-            (r = read_string(rd, from->label[i]->str, &label.text)) < 0 ||
-            (r = read_string(rd, from->label[i]->num_unit, &label.unit)) < 0)
-            return r;
-        if (!label.text && !label.number && !label.unit)
-            continue; /* says nothing: no reader keeps it */
-        if (!is_thread_label(rd, &label, &thread) && !is_how_label(rd, &label, row) &&
-            cprof_vec_push(&rd->labels, label) < 0)
-            return no_memory(rd->err);
-    }
-    row->pid = thread.pid;
-    row->tid = thread.tid;
-    r = cprof_stacks_thread(rd->s, &thread, rd->labels.data, rd->labels.n, &row->thread);
-    return check(rd, r);
-}
-
-static int read_samples(struct reader *rd)
-{
-    const Perftools__Profiles__Profile *m = rd->m;
-
-    for (size_t i = 0; i < m->n_sample; i++) {
-        const Perftools__Profiles__Sample *from = m->sample[i];
-        struct cprof_row row = {.cpu = -1};
-        int r;
-
-        if (from->n_value != m->n_sample_type)
-            return bad(rd->name, rd->err,
-                       "sample %zu has %zu values for %zu sample types", i + 1,
-                       from->n_value, m->n_sample_type);
-        if ((r = read_stack(rd, i, &row.stack)) < 0 ||
-            (r = read_labels(rd, from, &row)) < 0)
-            return r;
-        memcpy(row.values, from->value, from->n_value * sizeof(*row.values));
-        r = check(rd, cprof_profile_add(rd->p, &row));
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int read_message(struct reader *rd)
-{
-    int r = check(rd, cprof_stacks_create(&rd->s));
-
-    if (r < 0 || (r = check(rd, cprof_profile_create(rd->s, &rd->p))) < 0 ||
-        (r = read_strings(rd)) < 0 || (r = read_types(rd)) < 0 ||
-        (r = read_run(rd)) < 0 || (r = read_mappings(rd)) < 0 ||
-        (r = read_functions(rd)) < 0 || (r = read_locations(rd)) < 0)
+    if (!wire_numbers(bytes, v, LOCATION_N))
+        return pprof_damaged(rd, "location");
+    r = pprof_check_size(rd);
+    if (r >= 0)
+        r = collect_lines(rd, bytes, v[LOCATION_ID]);
+    if (r < 0)
         return r;
-    return read_samples(rd);
+    pseudo = pseudo_frame(rd, v);
+    if (pseudo >= 0)
+        location = rd->s->pseudo[pseudo];
+    else
+        r = add_location(rd, v, &location);
+    return r < 0 ? r
+                 : add_id(rd, &rd->location_ids, "location", v[LOCATION_ID], location);
 }
 
-static void *arena_alloc(void *arena, size_t n)
+static int read_tables(struct pprof_reader *rd)
 {
-    return cprof_arena_take(arena, n);
+    int r;
+
+    if ((r = ids_init(rd, &rd->mapping_ids, rd->sections[PROFILE_MAPPING].n)) < 0 ||
+        (r = ids_init(rd, &rd->function_ids, rd->sections[PROFILE_FUNCTION].n)) < 0 ||
+        (r = ids_init(rd, &rd->location_ids, rd->sections[PROFILE_LOCATION].n)) < 0 ||
+        (r = pprof_each(rd, PROFILE_MAPPING, read_mapping)) < 0 ||
+        (r = read_functions(rd)) < 0)
+        return r;
+    return pprof_each(rd, PROFILE_LOCATION, read_location);
 }
 
-static void arena_free(void *arena, void *p)
+static int read_message(struct pprof_reader *rd)
 {
-    (void)arena; /* all at once, in the end */
-    (void)p;
+    int r = pprof_check(rd, cprof_stacks_create(&rd->s));
+
+    if (r < 0 || (r = pprof_check(rd, cprof_profile_create(rd->s, &rd->p))) < 0 ||
+        (r = pprof_check_size(rd)) < 0 || (r = read_strings(rd)) < 0 ||
+        (r = read_types(rd)) < 0 || (r = read_run(rd)) < 0 || (r = read_tables(rd)) < 0)
+        return r;
+    r = pprof_read_samples(rd);
+    if (r >= 0)
+        cprof_stacks_close(rd->s);
+    return r;
 }
 
 /* pprof's formats from before profile.proto: text, and the binary one of gperftools,
@@ -508,134 +507,27 @@ static bool is_legacy(const uint8_t *bytes, size_t n)
     return false;
 }
 
-static int decode_plain(const uint8_t *bytes, size_t n, const char *name,
-                        struct cprof_profile **ret, struct cprof_error *err)
+int pprof_read_message(const uint8_t *bytes, size_t n, const char *name,
+                       struct cprof_profile **ret, struct cprof_error *err)
 {
-    struct cprof_arena arena = {.limit = CPROF_PPROF_MAX_MEMORY};
-    ProtobufCAllocator allocator = {arena_alloc, arena_free, &arena};
-    struct reader rd = {.name = name, .err = err};
+    struct pprof_reader rd = {.name = name, .err = err};
     int r;
 
     if (!n)
-        return bad(name, err, "is empty");
-    rd.m = perftools__profiles__profile__unpack(&allocator, n, bytes);
-    if (rd.m && rd.m->n_string_table)
+        return pprof_bad(name, err, "is empty");
+    if (find_sections(&rd, bytes, n) && rd.sections[PROFILE_STRING].n)
         r = read_message(&rd);
-    else if (arena.is_over_limit)
-        r = bad(name, err, "takes more than %zu MiB to decode", arena.limit >> 20);
-    else if (arena.is_failed)
-        r = no_memory(err);
     else if (is_legacy(bytes, n))
-        r = bad(name, err,
-                "is in a legacy format of pprof: convert it with "
-                "`go tool pprof -proto`");
+        r = pprof_bad(name, err,
+                      "is in a legacy format of pprof: convert it with "
+                      "`go tool pprof -proto`");
     else
-        r = bad(name, err, "is not a pprof profile");
+        r = pprof_bad(name, err, "is not a pprof profile");
     if (r >= 0) {
         *ret = rd.p;
         rd.p = NULL;
+        r = 0;
     }
     reader_deinit(&rd);
-    cprof_arena_deinit(&arena);
-    return r;
-}
-
-static int inflate_all(z_stream *z, bytes_vec *to, const char *name,
-                       struct cprof_error *err)
-{
-    int r;
-
-    do {
-        size_t room;
-        if (to->n > CPROF_PPROF_MAX_BYTES)
-            return bad(name, err, "inflates to more than %zu MiB",
-                       CPROF_PPROF_MAX_BYTES >> 20);
-        if (cprof_vec_reserve(to, 64 * 1024) < 0)
-            return no_memory(err);
-        room = to->capacity - to->n;
-        if (room > CPROF_PPROF_MAX_BYTES + 1 - to->n)
-            room = CPROF_PPROF_MAX_BYTES + 1 - to->n;
-        z->next_out = to->data + to->n;
-        z->avail_out = (unsigned)room;
-        r = inflate(z, Z_NO_FLUSH);
-        to->n = (size_t)(z->next_out - to->data);
-    } while (r == Z_OK);
-    if (r == Z_MEM_ERROR)
-        return no_memory(err);
-    if (r == Z_BUF_ERROR)
-        return bad(name, err, "is cut off: the gzip data ends too early");
-    if (r != Z_STREAM_END)
-        return bad(name, err, "is damaged: bad gzip data");
-    if (z->avail_in)
-        return bad(name, err, "has %u bytes after the end of its gzip data", z->avail_in);
-    return 0;
-}
-
-static int decode_gzip(const uint8_t *bytes, size_t n, const char *name,
-                       struct cprof_profile **ret, struct cprof_error *err)
-{
-    z_stream z = {.next_in = (uint8_t *)bytes, .avail_in = (unsigned)n};
-    bytes_vec plain = {0};
-    int r;
-
-    if (inflateInit2(&z, GZIP_WINDOW) != Z_OK)
-        return no_memory(err);
-    r = inflate_all(&z, &plain, name, err);
-    inflateEnd(&z);
-    if (r >= 0)
-        r = decode_plain(plain.data, plain.n, name, ret, err);
-    free(plain.data);
-    return r;
-}
-
-int cprof_pprof_decode(const void *bytes, size_t n, const char *name,
-                       struct cprof_profile **ret, struct cprof_error *err)
-{
-    const uint8_t *b = bytes;
-
-    if (n > CPROF_PPROF_MAX_BYTES)
-        return bad(name, err, "is larger than %zu MiB", CPROF_PPROF_MAX_BYTES >> 20);
-    if (n >= 2 && b[0] == 0x1f && b[1] == 0x8b)
-        return decode_gzip(b, n, name, ret, err);
-    return decode_plain(b, n, name, ret, err);
-}
-
-/* All of a file, which may be a pipe, up to a little more than the limit. */
-static int read_all(int fd, bytes_vec *to)
-{
-    struct stat st;
-    size_t step = 64 * 1024;
-    ssize_t n;
-
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    if (S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size < (1 << 30))
-        step = (size_t)st.st_size + 1;
-    do {
-        if (cprof_vec_reserve(to, step) < 0)
-            return -ENOMEM;
-        n = read(fd, to->data + to->n, to->capacity - to->n);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        to->n += n > 0 ? (size_t)n : 0;
-        step = 64 * 1024;
-    } while (n && to->n <= CPROF_PPROF_MAX_BYTES);
-    return 0;
-}
-
-int cprof_pprof_read(const char *path, struct cprof_profile **ret,
-                     struct cprof_error *err)
-{
-    _cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bytes_vec bytes = {0};
-    int r = fd < 0 ? -errno : read_all(fd, &bytes);
-
-    if (r < 0) {
-        errno = -r;
-        cprof_error_set(err, r, "pprof: cannot read %s: %m", path);
-    } else {
-        r = cprof_pprof_decode(bytes.data, bytes.n, path, ret, err);
-    }
-    free(bytes.data);
     return r;
 }

@@ -93,6 +93,7 @@ void cprof_stacks_unref(struct cprof_stacks *s)
         return;
     for (size_t i = 0; i < s->mappings.n; i++)
         cprof_elf_unref(s->mappings.data[i].elf);
+    cprof_stacks_close(s);
     cprof_strtab_deinit(&s->strings);
     free(s->mappings.data);
     free(s->functions.data);
@@ -101,13 +102,20 @@ void cprof_stacks_unref(struct cprof_stacks *s)
     free(s->nodes.data);
     free(s->labels.data);
     free(s->threads.data);
-    free(s->recent.data);
-    free(s->path.data);
+    free(s);
+}
+
+void cprof_stacks_close(struct cprof_stacks *s)
+{
+    cprof_map_deinit(&s->strings.ids);
     cprof_map_deinit(&s->function_ids);
     cprof_map_deinit(&s->location_ids);
-    cprof_map_deinit(&s->node_ids);
     cprof_map_deinit(&s->thread_ids);
-    free(s);
+    cprof_vec_free(&s->recent);
+    cprof_vec_free(&s->path);
+    free(s->node_slots);
+    s->node_slots = NULL;
+    s->n_node_slots = 0;
 }
 
 static int copy_array(void *data_at, size_t *n, size_t *capacity, const void *from,
@@ -241,33 +249,80 @@ static bool is_recent(const struct cprof_stacks *s, uint32_t parent, uint32_t lo
     return child != CPROF_NONE && s->nodes.data[child].location == location;
 }
 
+/* Where a node stands in the table, or the free place where it is to stand. Only numbers
+ * are kept there: a profile may have millions of nodes. */
+static uint32_t *node_slot(const struct cprof_stacks *s, uint32_t parent,
+                           uint32_t location)
+{
+    size_t mask = s->n_node_slots - 1;
+    size_t i = cprof_hash_mix((uint64_t)parent << 32 | location) & mask;
+
+    for (;; i = (i + 1) & mask) {
+        uint32_t id = s->node_slots[i];
+        if (id == CPROF_NONE || (s->nodes.data[id].parent == parent &&
+                                 s->nodes.data[id].location == location))
+            return &s->node_slots[i];
+    }
+}
+
+/* At most two thirds of the table are in use. */
+static int grow_node_slots(struct cprof_stacks *s)
+{
+    size_t n = s->n_node_slots ? s->n_node_slots * 2 : 64;
+    uint32_t *slots;
+
+    if ((s->nodes.n + 1) * 3 <= s->n_node_slots * 2)
+        return 0;
+    while ((s->nodes.n + 1) * 3 > n * 2) /* a copy begins with all its nodes */
+        n *= 2;
+    slots = malloc(n * sizeof(*slots));
+    if (!slots)
+        return -ENOMEM;
+    memset(slots, 0xff, n * sizeof(*slots)); /* CPROF_NONE */
+    free(s->node_slots);
+    s->node_slots = slots;
+    s->n_node_slots = n;
+    for (size_t i = 0; i < s->nodes.n; i++) {
+        const struct cprof_node *node = &s->nodes.data[i];
+        *node_slot(s, node->parent, node->location) = (uint32_t)i;
+    }
+    return 0;
+}
+
+static int add_node(struct cprof_stacks *s, struct cprof_node node, uint32_t *slot)
+{
+    if (s->nodes.n >= CPROF_NONE - 1)
+        return -EOVERFLOW;
+    if (cprof_vec_reserve(&s->recent, s->nodes.n + 1 - s->recent.n) < 0 ||
+        cprof_vec_push(&s->nodes, node) < 0)
+        return -ENOMEM;
+    *slot = (uint32_t)s->nodes.n - 1;
+    while (s->recent.n < s->nodes.n)
+        s->recent.data[s->recent.n++] = CPROF_NONE;
+    return 0;
+}
+
 int cprof_stacks_node(struct cprof_stacks *s, uint32_t parent, uint32_t location,
                       uint32_t *ret)
 {
-    uint64_t key = (uint64_t)parent << 32 | location;
     struct cprof_node node = {.parent = parent, .location = location};
-    uint32_t id;
-    int r;
+    uint32_t *slot;
+    int r = 0;
 
     if (is_recent(s, parent, location)) {
         *ret = s->recent.data[parent];
         return 0;
     }
-    id = cprof_map_get(&s->node_ids, key);
-    if (id == CPROF_MAP_NONE) {
-        if (cprof_vec_reserve(&s->recent, s->nodes.n + 1 - s->recent.n) < 0)
-            return -ENOMEM;
-        r = claim(&s->nodes, &s->node_ids, key);
-        if (r < 0)
-            return r;
-        id = (uint32_t)s->nodes.n;
-        s->nodes.data[s->nodes.n++] = node;
-        while (s->recent.n < s->nodes.n)
-            s->recent.data[s->recent.n++] = CPROF_NONE;
-    }
+    if (grow_node_slots(s) < 0)
+        return -ENOMEM;
+    slot = node_slot(s, parent, location);
+    if (*slot == CPROF_NONE)
+        r = add_node(s, node, slot);
+    if (r < 0)
+        return r;
     if (parent < s->recent.n)
-        s->recent.data[parent] = id;
-    *ret = id;
+        s->recent.data[parent] = *slot;
+    *ret = *slot;
     return 0;
 }
 

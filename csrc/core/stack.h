@@ -109,7 +109,9 @@ struct cprof_stacks {
     uint32_t unknown; /* string "[unknown]": what views call a location without lines */
     CPROF_VEC(uint32_t) recent; /* by node: the child of it that was asked for last */
     CPROF_VEC(uint32_t) path;   /* nodes of the last stack interned, outermost first */
-    struct cprof_map function_ids, location_ids, node_ids, thread_ids;
+    struct cprof_map function_ids, location_ids, thread_ids;
+    uint32_t *node_slots; /* hash table of nodes: their numbers, or CPROF_NONE */
+    size_t n_node_slots;  /* a power of two, or 0 */
 };
 
 /* New, with one reference and its pseudo frames in place. 0 or -ENOMEM. */
@@ -120,6 +122,8 @@ void cprof_stacks_unref(struct cprof_stacks *stacks); /* accepts NULL */
 /* An independent copy, for a snapshot while the original goes on growing. The copy is for
  * reading only: its hash tables are empty. 0 or -ENOMEM. */
 int cprof_stacks_copy(const struct cprof_stacks *from, struct cprof_stacks **ret);
+/* Let go of what only interning needs: nothing is to be added any more. */
+void cprof_stacks_close(struct cprof_stacks *s);
 /* Let strings and functions be interned into a copy again. 0 or -ENOMEM. */
 int cprof_stacks_reopen(struct cprof_stacks *s);
 

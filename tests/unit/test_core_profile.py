@@ -452,3 +452,48 @@ def test_profiles_are_scaled_and_merged(core):
         _core.merge([core], [[1, float("nan")]])
     with pytest.raises(TypeError, match="sequence of Profile"):
         _core.merge([None])
+
+
+def stamped(*times: int | None):
+    rows = [
+        (("main@prog",), (1, 10 + i), {"k": "v"} if t is None else {"k": "v", "timestamp_ns": t})
+        for i, t in enumerate(times)
+    ]
+    return _core.decode_pprof(encode(rows, seconds=2e-6), "x")
+
+
+def test_times_are_those_of_the_samples():
+    unix = 1_700_000_000_000_000_000
+    core = stamped(unix + 500, unix, unix + 7500)
+    assert core.run["has_times"]
+    assert list(memoryview(core.column("time"))) == [500, 0, 7500]  # 0: the earliest event
+    assert (core.run["start_mono"], core.run["start_unix"]) == (0, unix)
+    assert core.run["to"] == pytest.approx(7.501e-6)  # longer than the file says
+    assert core.threads == [(-1, -1, "", "")]  # no label is left of it
+    assert list(memoryview(core.window(500, 7500).column("cpu"))) == [10]
+    core = stamped(-5, 5)  # since a boot, or any other event
+    assert list(memoryview(core.column("time"))) == [0, 10]
+    assert (core.run["start_unix"], core.run["to"]) == (0, 2e-6)
+
+
+def test_times_of_some_samples_are_labels():
+    core = stamped(100, None)
+    assert not core.run["has_times"]
+    assert len(core.threads) == 2
+    assert "timestamp_ns" in str(core.thread_labels[0])
+
+
+def test_pieces_of_a_stack_are_one_stack():
+    """Repeated numbers may be packed, alone, or both."""
+    one = gzip.decompress(encode([(("main@prog", "f@prog"), (1, 1), {})]))
+    at = one.index(b"\x0a\x02\x01\x02")  # packed: locations 1 and 2
+    for pieces in (b"\x08\x01\x08\x02", b"\x0a\x01\x01\x0a\x01\x02", b"\x0a\x01\x01\x08\x02"):
+        more = len(pieces) - 4
+        data = one[: at - 1] + bytes([one[at - 1] + more]) + pieces + one[at + 4 :]
+        core = _core.decode_pprof(data, "x")
+        assert core.stack(memoryview(core.column("stack"))[0]) == [("f", "prog"), ("main", "prog")]
+
+
+def test_a_small_file_that_says_too_much_is_refused():
+    with pytest.raises(_core.CoreError, match="takes more than 1024 MiB"):
+        _core.decode_pprof(b"\x32\x00" + b"\x2a\x00" * (24 << 20), "x")
