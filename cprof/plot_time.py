@@ -301,11 +301,11 @@ def _table(profile: Profile, keys: "Array", n_keys: int, type_index: int) -> "tu
     begin, end = profile._extent()
     start, span = round(begin * _NS), max(round((end - begin) * _NS), 1)
     width = _bin_width(span)
-    n = -(-span // width)
+    n = max((span + width // 2) // width, 1)  # the last one takes what is left: 0.5 to 1.5 widths
     bins = np.clip((_times(profile) - start) // width, 0, n - 1)
     sums = np.bincount(keys.astype(np.int64) * n + bins, _weights(profile, type_index), n_keys * n)
-    edges = (start + np.minimum(np.arange(n + 1) * width, span)) / _NS  # the last may be shorter
-    return edges, sums.reshape(n_keys, n)
+    edges = np.append(np.arange(n) * width, span) + start
+    return edges / _NS, sums.reshape(n_keys, n)
 
 
 def _bin_width(span: int) -> int:

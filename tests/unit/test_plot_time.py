@@ -320,3 +320,11 @@ def test_functions_of_a_timeline_are_those_of_the_table():
     assert {k: v for k, v in found.items() if v} == {
         row.function: row.self // MS for row in p.functions() if row.self
     }
+
+
+def test_a_sliver_at_the_end_is_no_peak(ax):
+    p = timed([(t / 100, 1, 0) for t in range(1000)] + [(10.0005, 1, 0)], seconds=10.001)
+    p.timeline(by="function", ax=ax)
+    values = ax.patches[0].get_data().values
+    assert values[-1] == pytest.approx(0.1, rel=0.35)
+    assert ax.get_xlim() == (0, 10.001)
