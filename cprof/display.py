@@ -3,6 +3,7 @@ page, each as a MIME type of its own. The front end takes the best that it can s
 where scripts run, the picture in a notebook that is not trusted or on GitHub.
 """
 
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Collection
 from html import escape
@@ -39,6 +40,8 @@ def bundle(
     def png() -> str:
         return b64encode(picture()).decode("ascii")
 
+    include = include or _active_types()
+
     def is_wanted(mime: str) -> bool:
         return not (include and mime not in include) and not (exclude and mime in exclude)
 
@@ -56,6 +59,14 @@ def bundle(
         except Exception as error:  # an output that raises would hide what was computed
             notes.append(f"[no {what} of this {type(subject).__name__.lower()}: {_reason(error)}]")
     return _with_notes(made, notes, is_wanted("text/html"))
+
+
+def _active_types() -> Collection[str]:
+    """What the shell shows that asks: in a terminal, text only."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    types: Collection[str] = shell.display_formatter.active_types if shell else ()
+    return types
 
 
 def _reason(error: Exception) -> str:

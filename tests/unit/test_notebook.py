@@ -51,6 +51,15 @@ def test_only_what_the_front_end_wants_is_made():
     assert set(bundle(picture=never, include={"text/plain"})) == {"text/plain"}
 
 
+def test_a_terminal_takes_text_only(monkeypatch):
+    pytest.importorskip("IPython")
+    from types import SimpleNamespace
+
+    shell = SimpleNamespace(display_formatter=SimpleNamespace(active_types=["text/plain"]))
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    assert set(bundle()) == {"text/plain"}
+
+
 def test_without_matplotlib_there_is_no_picture_and_no_complaint(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     shown = profile(STACKS)._repr_mimebundle_()
