@@ -309,7 +309,7 @@ def test_a_million_samples_are_drawn_in_a_moment(ax):
     heat = p.heatmap(ax)
     assert heat.counts.sum() == n, "a profile without a type samples: a row is one"
     assert heat.select(seconds=(0, 600), offset=(0, 0.5)).samples == pytest.approx(n / 2, rel=0.01)
-    assert time.perf_counter() - start < 5  # 0.2 s here
+    assert time.perf_counter() - start < 10  # 0.2 s here; loops in Python take minutes
 
 
 def test_functions_of_a_timeline_are_those_of_the_table():
