@@ -12,6 +12,7 @@ import os
 import select
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,6 @@ _ATTACH_SECONDS = 10.0
 _LOOK_EVERY = 0.2  # seconds: whether a command has said something, or ended
 _OUTPUT_MAX = 1 << 20  # bytes of a command's output that are shown
 _ROWS = 20
-_CTRL_C = 2  # SIGINT
 
 
 class _UsageError(Exception):
@@ -232,8 +232,8 @@ class Magics:
             recorder = _recorder(args, target, None)
             _until_end(recorder, lambda: output.show(recorder))
             output.show_rest()
-        if recorder.returncode and recorder.returncode > 0:
-            print(f"{command[0]} ended with status {recorder.returncode}", file=sys.stderr)
+        if end := _bad_end(recorder.returncode or 0):
+            print(f"{os.path.basename(command[0])} ended with {end}", file=sys.stderr)
         return self._keep(recorder, args)
 
     def _keep(self, recorder: Recorder, args: argparse.Namespace) -> Profile:
@@ -276,6 +276,14 @@ def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
     return words[:i], words[i + 1 :]
 
 
+def _bad_end(status: int) -> str:
+    """How a command ended, "" for well, or by what ends it when its recording is over."""
+    if status >= 0:
+        return f"status {status}" if status else ""
+    ours = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+    return "" if -status in ours else f"signal {-status} ({signal.strsignal(-status)})"
+
+
 def _first_compiler() -> list[str]:
     for name in ("cc", "gcc", "clang"):
         if shutil.which(name):
@@ -308,7 +316,7 @@ def _until_end(recorder: Recorder, wait: "Callable[[], object]") -> None:
             wait()
         except KeyboardInterrupt:
             recorder.stop(end_child=False)
-            recorder.end_child(*interrupted_child(_CTRL_C))
+            recorder.end_child(*interrupted_child(signal.SIGINT))
             print("interrupted: this is what was recorded until then", file=sys.stderr)
 
 

@@ -199,6 +199,19 @@ int main(int n, char **words)
         assert "10  " in line, "it has the number that it has in the cell"
         assert "s" in line.split("10  ")[0], "and a cost"
 
+    def test_a_program_that_crashes_is_shown_and_named(self, tmp_path, tool):
+        tool("cc")
+        source = """%%cprof_c -O0
+int main(void)
+{
+    volatile long x = 0;
+    for (long i = 0; i < 50000000; i++) x += i;
+    *(volatile char *)8 = 1;
+}"""
+        done = run_cells(tmp_path, source)
+        assert outputs(done, "stderr") == ["cell ended with signal 11 (Segmentation fault)\n"]
+        assert outputs(done, "image/png")
+
     def test_an_interrupt_keeps_what_was_recorded(self, tmp_path, workload, running):
         target = running(workload("burner.c"), "forever")
         cell = f"p = %cprof {target.pid} -d 60"
