@@ -189,6 +189,7 @@ def parser() -> argparse.ArgumentParser:
             description=f"{text[:1].upper()}{text[1:]}.",
             usage=usage or (f"cprof {name} [options] FILE ..." if "cli_read" in run else None),
             formatter_class=_Help,
+            allow_abbrev="cli_read" not in run,
         )
         verb.set_defaults(run=run)
         return verb
@@ -308,7 +309,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # names are not always of this encoding
     try:
-        args = parser().parse_args(_spelled(sys.argv[1:] if argv is None else argv))
+        args = _parsed(sys.argv[1:] if argv is None else argv)
         status = _run(args.run, args)
         if sys.stdout:
             sys.stdout.flush()
@@ -325,9 +326,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code(error)
 
 
-def _spelled(words: Sequence[str]) -> list[str]:
-    """pprof's options in one spelling; but the words after `record` may be the command's."""
-    return list(words) if words and words[0] == "record" else options.spelled(words)
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """pprof's options may have one dash or two, and `=true`; but the words after `record` may
+    be the command's."""
+    is_record = bool(words) and words[0] == "record"
+    args, unknown = parser().parse_known_args(list(words) if is_record else options.spelled(words))
+    if unknown:
+        raise errors.InvalidOption(
+            f"{args.verb} takes no {' '.join(unknown)} (see cprof {args.verb} --help)"
+        )
+    return args
 
 
 def _forget_stdout() -> None:

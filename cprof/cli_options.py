@@ -261,7 +261,7 @@ def _add_rows(group: "argparse._ArgumentGroup", *, is_graph: bool) -> None:
         )  # fmt: skip
     group.add_argument(
         "-trim", type=_is_true, default=True, metavar="false",
-        help="=false: all rows" + (" and calls" if is_graph else ""),
+        help="false: all rows" + (" and calls" if is_graph else ""),
     )  # fmt: skip
 
 

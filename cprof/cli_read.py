@@ -130,7 +130,7 @@ def question(args: argparse.Namespace, *, needs_lines: bool = False) -> "Questio
         if is_mean:
             raise errors.InvalidOption("-mean with a base: means cannot be subtracted")
         profile = subtract(profile, base, normalize=args.normalize)
-        heading = [f"{' + '.join(args.files)} less {' + '.join(args.diff_base or args.base)}"]
+        heading = [_difference(args)]
     if needs_lines:
         profile = profile.with_lines()
     seen = filtered(profile, args)
@@ -143,6 +143,14 @@ def question(args: argparse.Namespace, *, needs_lines: bool = False) -> "Questio
         seen, index, mean=is_mean, shown=Shown(_unit(args, seen, index), args.divide_by),
         whole=whole(all_of._core, index, mean=is_mean), heading=heading,
     )  # fmt: skip
+
+
+def _difference(args: argparse.Namespace) -> str:
+    """What is shown, and what 100 % is."""
+    base = " + ".join(args.diff_base or args.base)
+    scaled = ", scaled to the same sum," if args.normalize else ""
+    of = base if args.diff_base else "the sum of all differences, without their signs"
+    return f"{' + '.join(args.files)}{scaled} less {base}; 100 % is {of}"
 
 
 def _unit(args: argparse.Namespace, profile: "Profile", index: int) -> str:

@@ -61,7 +61,10 @@ class Question:
         """All functions, or places, whose total is at least `min_share` of the whole, in order
         of self (or total)."""
         if granularity == "functions" and not self.mean and not cum and not min_share:
-            return [FunctionRow(*row[:4]) for row in self._core.functions(self.index)]
+            rows = [FunctionRow(*row[:4]) for row in self._core.functions(self.index)]
+            if rows and rows[-1].self < 0:  # less a base: what shrank counts as what grew
+                rows.sort(key=lambda row: -abs(row.self))
+            return list(rows)
         graph = graphs.graph(
             self._core, self.index, granularity, cum=cum, mean=self.mean,
             trim=Trim(min_share, 0.0, 0), of=self.whole,
