@@ -234,9 +234,11 @@ def table_text(table: "Table") -> str:
     return table.text(width) if width else table.text(full_names=True)
 
 
-def _rows(ask: "Question", rows: "Iterable[Any]") -> "list[dict[str, Any]]":
-    """Rows as objects, their values divided as asked for."""
-    value, names = ask.shown.value, ("self", "total", "value")
+def _rows(
+    ask: "Question", rows: "Iterable[Any]", names: Sequence[str] = ("self", "total", "value")
+) -> "list[dict[str, Any]]":
+    """Rows as objects, their values (under `names`) divided as asked for."""
+    value = ask.shown.value
     return [{k: value(v) if k in names else v for k, v in dict(row).items()} for row in rows]
 
 
@@ -327,7 +329,7 @@ def tags(args: argparse.Namespace) -> int:
     ask = question(args)
     found = ask.tags(args.tagshow, args.taghide)
     if args.json:
-        return _json(ask, _rows(ask, found), {})
+        return _json(ask, _rows(ask, found, ("total",)), {})
     return _print([found.text(shown=ask.shown)])
 
 

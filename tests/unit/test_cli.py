@@ -166,6 +166,121 @@ def test_names_in_a_file_cannot_drive_the_terminal(tmp_path, capsys):
         assert "\x1b" not in output.out + output.err
 
 
+# pprof's words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-cum", "-focus=main", "-nodecount=1"],
+        ["--cum", "--focus", "main", "--nodecount", "1"],
+        ["-cum=true", "-focus", "main", "-n", "1"],
+        ["-cum=false", "-sort=cum", "-focus=main", "-nodecount", "1"],
+    ],
+)
+def test_options_as_pprof_spells_them(file, capsys, words):
+    assert cli.main(["top", "--json", *words, file]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["function"], row["total"]) for row in rows] == [("main", 100_000_000)]
+
+
+def test_a_value_may_look_like_an_option(file, capsys):
+    assert cli.main(["top", "-focus", "-cum", file]) == cli.NO_SAMPLES
+    assert "nothing passes -focus=-cum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["top", "report", "tree", "traces", "tags"])
+def test_several_files_are_added_up_and_a_base_taken_away(verb, file, capsys):
+    def total(*words):
+        assert cli.main([verb, "--json", "-sample_index=samples", *words]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert total(file, file)["total"] == 200
+    assert total(file, file, f"-diff_base={file}")["total"] == 100
+    assert total(file, "-unit=count", "-divide_by=2")["total"] == 50
+
+
+def test_shares_are_of_all_or_of_what_is_left(file, capsys):
+    for words, whole in (([], 100), (["-relative_percentages"], 70)):
+        assert cli.main(["top", "--json", "-focus=hot", "-sample_index=0", *words, file]) == 0
+        assert json.loads(capsys.readouterr().out)["total"] == whole
+
+
+def test_tree_and_peek_have_callers_and_callees(file, capsys):
+    for words in (["tree", file], ["peek", file, "hot"], ["peek", "hot", file]):
+        assert cli.main([*words, "--json", "-sample_index=samples"]) == 0
+        rows = json.loads(capsys.readouterr().out)["rows"]
+        [hot] = [row for row in rows if row["function"] == "hot(int)"]
+        assert (hot["self"], hot["total"], hot["callees"]) == (70, 70, [])
+        [caller] = hot["callers"]
+        assert (caller["function"], caller["module"], caller["value"]) == ("main", "prog", 70)
+
+
+def test_traces_and_tags(file, capsys):
+    assert cli.main(["traces", "--json", "-n", "1", file]) == 0
+    [row] = json.loads(capsys.readouterr().out)["rows"]
+    assert [frame["function"] for frame in row["stack"]] == ["hot(int)", "main"]
+    assert row["sums"] == {"samples": 70, "cpu": 70_000_000}
+    assert cli.main(["tags", "-tagshow=^th", file]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["70.000", "ms", "70.0%", "worker-1"]
+
+
+def test_the_page_is_written(file, tmp_path, capsys):
+    assert cli.main(["ui", "-o", str(tmp_path / "x.html"), file]) == 0
+    assert (tmp_path / "x.html").read_text().startswith("<!")
+    assert "wrote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["top", "-tagshow=x", "FILE"], cli.USAGE, "top takes no -tagshow=x"),
+        (["top", "-sample_index=heap", "FILE"], cli.USAGE, "only samples, cpu"),
+        (["top", "-sample_index=2", "FILE"], cli.USAGE, "samples (0), cpu (1)"),
+        (["top", "-hide=(", "FILE"], cli.USAGE, "hide: '(' is no regular expression"),
+        (["top", "-tagfocus=(", "FILE"], cli.USAGE, "tagfocus: '('"),
+        (["top", "-lines", "-files", "FILE"], cli.USAGE, "one granularity"),
+        (["top", "-cum", "-flat", "FILE"], cli.USAGE, "not both"),
+        (["top", "-normalize", "FILE"], cli.USAGE, "needs a base"),
+        (["top", "-base=FILE", "-diff_base=FILE", "FILE"], cli.USAGE, "not both"),
+        (["top", "-base=FILE", "-mean", "FILE"], cli.USAGE, "means"),
+        (["top", "-unit=MB", "FILE"], cli.USAGE, "the values are nanoseconds"),
+        (["top", "-p", "1", "-focus=x"], cli.USAGE, "-focus is for files"),
+        (["tree", "-call_tree", "--json", "FILE"], cli.USAGE, "text only"),
+        (["peek", "FILE"], cli.USAGE, "REGEX"),
+        (["peek", "FILE", "nobody"], cli.USAGE, "'nobody'"),
+        (["top", "-focus=nobody", "FILE"], cli.NO_SAMPLES, "-focus=nobody"),
+        (["tags", "-tagignore=comm", "FILE"], cli.NO_SAMPLES, "-tagignore=comm"),
+        (["top", "FILE", "missing.pb.gz"], cli.BAD_PROFILE, "missing.pb.gz: No such file"),
+        (["top", "-base=missing.pb.gz", "FILE"], cli.BAD_PROFILE, "missing.pb.gz"),
+        (["top", "--window=1:2", "FILE"], cli.FAILURE, "no times"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(file, capsys, words, code, message):
+    assert cli.main([word.replace("FILE", file) for word in words]) == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["top", "-unit=parsec"],
+        ["top", "-divide_by=0"],
+        ["tree", "-nodefraction=2"],
+        ["top", "--window=x"],
+        ["top", "-granularity=rooms"],
+        ["tree", "-trim=perhaps"],
+    ],
+)
+def test_values_that_options_do_not_take(file, capsys, words):
+    with pytest.raises(SystemExit) as end:
+        cli.main([*words, file])
+    assert end.value.code == cli.USAGE
+    assert words[1].partition("=")[0] in capsys.readouterr().err
+
+
 # Usage and errors
 
 
