@@ -10,6 +10,7 @@ try:
 except ImportError as error:
     raise ImportError(f"cprof's C core is not built here ({error}): pip install .") from error
 
+from cprof.diff import Diff, compare, diff
 from cprof.doctor import doctor
 from cprof.errors import (
     CommandNotExecutable,
@@ -51,6 +52,7 @@ __all__ = [
     "CommandNotFound",
     "CorruptProfile",
     "CprofError",
+    "Diff",
     "InvalidOption",
     "MissingPackage",
     "NoSamples",
@@ -64,6 +66,8 @@ __all__ = [
     "TargetGone",
     "UnsupportedEvent",
     "WrongState",
+    "compare",
+    "diff",
     "doctor",
     "dump",
     "load",

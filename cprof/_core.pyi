@@ -224,6 +224,37 @@ def decode_column(
     """The numbers of all parts, (block, n, base), one after the other; without a block n times
     `otherwise`. A block that does not hold n numbers is a CoreError with EBADMSG."""
 
+def blocks(
+    keys: Sequence[tuple[Buffer, Buffer, int]],
+    values: Buffer,
+    events: Buffer | None,
+    times: Buffer | None,
+    start: int,
+    end: int,
+    n_slices: int,
+    /,
+) -> tuple[Column, Column, Column, Column]:
+    """Sums of rows by item and slice of the time from `start` to `end`. A key is (uint32 by
+    row, uint32 table of items, number of items): a row's item is table[key], 0xffffffff
+    none. Items of later keys are counted on; the last item is the sum of all rows. `values`
+    (int64), `events` (int64: that a row stands for; None 1), `times` (uint64; None: all in
+    slice 0). Returns first (uint64 by item, and one more), slice (uint32) and sum (double)
+    by cell, and squares (double by item: the sum of value * value / events)."""
+
+def resample(
+    first: Buffer,
+    slice: Buffer,
+    sum: Buffer,
+    n_slices: int,
+    ratios: Buffer,
+    n_draws: int,
+    seed: int,
+    /,
+) -> list[tuple[float, float, float, float]]:
+    """Block bootstrap of ratios of what blocks() made: (sum of top, sum of bottom, variance of
+    top / bottom, degrees of freedom). `ratios`: uint32 item pairs top, bottom; bottom
+    0xffffffff is the time (1). See resample.h."""
+
 def load_pprof(path: str, /) -> Profile: ...
 def decode_pprof(data: bytes, name: str, /) -> Profile: ...
 def merge(

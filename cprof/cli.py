@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OK, FAILURE, USAGE = 0, 1, 2
 PERMISSION_DENIED, TARGET_GONE, NO_SAMPLES, UNSUPPORTED_EVENT = 3, 4, 5, 6
-BAD_PROFILE, NO_SYMBOLS = 7, 8
+BAD_PROFILE, NO_SYMBOLS, DIFFERENT = 7, 8, 9
 NOT_EXECUTABLE, NOT_FOUND, INTERRUPTED = 126, 127, 130
 
 # The first that fits; every class here comes before its bases.
@@ -42,9 +42,10 @@ exit status:
   0    done                        6    the event is not supported here
   1    another failure             7    not a profile, or not readable
   2    wrong usage                 8    no symbols
-  3    permission denied           126  the command is not executable
-  4    the target is gone          127  the command does not exist
-  5    no samples                  130  aborted by a second Ctrl-C
+  3    permission denied           9    diff --exit-code: something changed
+  4    the target is gone          126  the command is not executable
+  5    no samples                  127  the command does not exist
+                                   130  aborted by a second Ctrl-C
 `cprof record -- command` passes on the command's own exit status (128 + its signal)
 once the profile is written. CPROF_DEBUG=1 shows where an error came from.
 """
@@ -272,6 +273,15 @@ def parser() -> argparse.ArgumentParser:
     options.add_json(
         verb, "function, module, file, self, total, note, "
         "instructions (address, self, total, text, file, line)",
+    )  # fmt: skip
+
+    options.add_diff(
+        add(
+            "diff", "cli_diff.diff", "what changed between two profiles, and how sure that is",
+            usage="cprof diff [options] BASE NEW\n"
+            "       cprof diff [options] -diff_base BASE [-diff_base BASE ...] NEW ...\n"
+            "       cprof diff [options] --base-window A:B --window C:D FILE",
+        )
     )  # fmt: skip
 
     for name, text in (

@@ -184,6 +184,38 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     _switch(group, "noinlines", "without frames of inlined functions")
 
 
+def add_diff(parser: argparse.ArgumentParser) -> None:
+    """What `cprof diff` takes beside filters."""
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="BASE and NEW; with -diff_base, the runs of NEW"
+    )
+    parser.add_argument(
+        "-diff_base", action="append", metavar="FILE",
+        help="a run of the base; several on either side are compared as repeated runs",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mode", choices=("share", "rate", "raw"), default="share",
+        help="parts of the whole (default), sums per second, or sums",
+    )  # fmt: skip
+    parser.add_argument("-n", type=rows, metavar="ROWS", help="rows to show (default 20; 0: all)")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT",
+        help="write it there; the extension says how: .html .svg .png .csv .folded",
+    )  # fmt: skip
+    parser.add_argument(
+        "--exit-code", action="store_true", help="exit with 9 where something changed (q < 0.05)"
+    )
+    parser.add_argument(
+        "--json", action="store_true",
+        help="for programs: an object with mode, sample_type, unit, base, new (files), notes, and "
+        "rows: function, module, base, new, delta, low, high (95 %%), p, q, state",
+    )  # fmt: skip
+    add_filters(parser)
+    parser.add_argument(
+        "--base-window", type=window, metavar="A:B", help="of the base: the seconds from A to B"
+    )
+
+
 def _add(group: "argparse._ArgumentGroup", flag: str, metavar: str, help: str) -> None:
     group.add_argument(flag, metavar=metavar, help=help)
 

@@ -11,7 +11,7 @@ from cprof.names import is_kernel, last_part, printable, simplify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     import numpy
@@ -31,6 +31,7 @@ _MAX_ROWS_HEIGHT = 24.0  # inches; deeper stacks get thinner rows
 _HEADER, _FOOTER, _SIDE = 0.55, 0.55, 0.15
 _FONT = "DejaVu Sans"  # comes with matplotlib
 _FONT_SIZE, _MIN_FONT_SIZE = 7.5, 4.5
+MIN_SHARE = 0.5 / (_WIDTH * _DPI)  # of the whole: half a pixel
 _PADDING = 3.0  # pixels before and after a label
 _MIN_OUTLINED = 3.0  # pixels; an outline would hide the colour of what is narrower
 _MAX_LABELS = 1500
@@ -62,10 +63,10 @@ class Frames:
     `left` and `width` are shares of the whole (0..1), `row` is 0 for the outermost frame.
     """
 
-    def __init__(self, profile: "Profile", type_index: int, min_share: float) -> None:
+    def __init__(self, rows: "Sequence[tuple[Any, ...]]", min_share: float) -> None:
+        """`rows` as `_core.Profile.tree` gives them."""
         import numpy as np
 
-        rows = profile._core.tree(type_index)
         total = rows[0][5]
         left, width = [0.0] * len(rows), [0.0] * len(rows)
         free = [0.0] * len(rows)  # where the next child of each node begins
@@ -87,6 +88,7 @@ class Frames:
         self.names = [rows[i][1] for i in kept]
         self.modules = [rows[i][2] for i in kept]
         self.self_ = [rows[i][4] for i in kept]
+        self.kept = kept  # numbers of rows
         self.n_left_out = len(rows) - 1 - len(kept)
         self.n_rows = int(self.row.max()) + 1 if kept else 1
 
@@ -232,14 +234,16 @@ def _draw_labels(ax: "Axes", frames: Frames, invert: bool, pixels: tuple[float, 
         )
 
 
-def _draw_legend(ax: "Axes", modules: "Sequence[str]", colors: dict[str, str], gap: float) -> None:
+def draw_legend(ax: "Axes", entries: "Sequence[tuple[str, str]]") -> None:
+    """What the colours mean, (colour, meaning), below `ax`."""
     from matplotlib.patches import Patch
+
+    gap = 8 / ax.get_window_extent().height
 
     def short(name: str) -> str:
         return name if len(name) <= 24 else name[:23] + "\N{HORIZONTAL ELLIPSIS}"
 
-    shown = [module for module in modules if module][:_LEGEND]
-    handles = [Patch(facecolor=colors[m], label=short(printable(m))) for m in shown]
+    handles = [Patch(facecolor=color, label=short(printable(text))) for color, text in entries]
     if not handles:
         return
     legend = ax.legend(
@@ -283,31 +287,44 @@ def _caption(profile: "Profile", type_index: int) -> tuple[str, str]:
 def flamegraph(profile: "Profile", type_index: int, ax: "Axes | None", options: Options) -> "Axes":
     """See `Profile.flamegraph`."""
     need_matplotlib("a flame graph")
-    if ax is None:
-        frames = Frames(profile, type_index, options.min_width / (_WIDTH * _DPI))
-        figure = new_figure((_WIDTH, _figure_height(frames.n_rows)))
-        ax = _place_axes(figure, frames.n_rows)
-    else:
-        width = max(ax.get_window_extent().width, 1.0)
-        frames = Frames(profile, type_index, options.min_width / width)
+    ax, frames = place(profile._core.tree(type_index), ax, options.min_width)
     _draw(ax, profile, type_index, frames, options)
     return ax
+
+
+def place(
+    rows: "Sequence[tuple[Any, ...]]", ax: "Axes | None", min_width: float = 0.5
+) -> "tuple[Axes, Frames]":
+    """Axes for a tree, those of a new figure where there are none yet, and its frames."""
+    if ax is not None:
+        return ax, Frames(rows, min_width / max(ax.get_window_extent().width, 1.0))
+    frames = Frames(rows, min_width / (_WIDTH * _DPI))
+    figure = new_figure((_WIDTH, _figure_height(frames.n_rows)))
+    return _place_axes(figure, frames.n_rows), frames
 
 
 def _draw(
     ax: "Axes", profile: "Profile", type_index: int, frames: Frames, options: Options
 ) -> None:
-    from matplotlib.collections import PolyCollection
-
     by_self: dict[str, int] = {}
     for module, value in zip(frames.modules, frames.self_, strict=True):
         by_self[module] = by_self.get(module, 0) + value
     modules = sorted(by_self, key=lambda module: (-by_self[module], module))
     colors = module_colors(modules)
+    draw_frames(ax, frames, _face_colors(frames, colors, options.color), options.invert)
+    _draw_text(ax, profile, type_index, frames, options)
+    if options.color == "module":
+        handles = [(colors[module], module) for module in modules if module]
+        draw_legend(ax, handles[:_LEGEND])
+
+
+def draw_frames(ax: "Axes", frames: Frames, faces: "Any", invert: bool = False) -> None:
+    """The frames in these colours, and their names where there is room."""
+    from matplotlib.collections import PolyCollection
+
     box = ax.get_window_extent()
     row_pixels = box.height / frames.n_rows
-    boxes = frames.boxes(options.invert)
-    faces = _face_colors(frames, colors, options.color)
+    boxes = frames.boxes(invert)
     is_wide = (frames.width * box.width >= _MIN_OUTLINED) & (row_pixels > 4)
     for part, outline in ((is_wide, 0.5), (~is_wide, 0.0)):
         polygons = PolyCollection(
@@ -317,10 +334,7 @@ def _draw(
     ax.set_xlim(0, 1)
     ax.set_ylim(0, frames.n_rows)
     ax.set_axis_off()
-    _draw_labels(ax, frames, options.invert, (box.width, row_pixels))
-    _draw_text(ax, profile, type_index, frames, options)
-    if options.color == "module":
-        _draw_legend(ax, modules, colors, 8 / box.height)
+    _draw_labels(ax, frames, invert, (box.width, row_pixels))
 
 
 def _draw_text(
@@ -328,6 +342,10 @@ def _draw_text(
 ) -> None:
     """What is above the frames, and what was left out, below."""
     heading(ax, profile, type_index, options.title)
+    say_left_out(ax, frames)
+
+
+def say_left_out(ax: "Axes", frames: Frames) -> None:
     if not frames.names:
         say_empty(ax)
     if frames.n_left_out:
@@ -338,7 +356,10 @@ def _draw_text(
 def heading(ax: "Axes", profile: "Profile", type_index: int, title: str | None) -> None:
     """The title, by default the command, and under it what was recorded; above `ax`."""
     command, facts = _caption(profile, type_index)
-    text = command if title is None else printable(title)
+    write_heading(ax, command if title is None else printable(title), facts)
+
+
+def write_heading(ax: "Axes", text: str, facts: str) -> None:
     _annotate(ax, facts, (0, 1), (0, 6), size=8)
     _annotate(ax, text, (0, 1), (0, 19), size=11, color=TEXT)
 
@@ -397,6 +418,13 @@ def _in_notebook() -> bool:
 def render(profile: "Profile", type_index: int, format: str) -> bytes:
     """A flame graph as the bytes of a file, "svg" or "png"."""
     need_matplotlib("a flame graph")
+    options = Options()
+    frames = Frames(profile._core.tree(type_index), options.min_width / (_WIDTH * _DPI))
+    return save(frames, lambda ax: _draw(ax, profile, type_index, frames, options), format)
+
+
+def save(frames: Frames, draw: "Callable[[Axes], None]", format: str) -> bytes:
+    """What `draw` makes of new axes with room for `frames`, as the bytes of a file."""
     import io
     import warnings
 
@@ -404,8 +432,6 @@ def render(profile: "Profile", type_index: int, format: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    options = Options()
-    frames = Frames(profile, type_index, options.min_width / (_WIDTH * _DPI))
     figure = Figure(figsize=(_WIDTH, _figure_height(frames.n_rows)), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     metadata = {"Date": None, "Creator": "cprof"} if format == "svg" else {"Software": "cprof"}
@@ -413,7 +439,7 @@ def render(profile: "Profile", type_index: int, format: str) -> bytes:
     # svg.fonttype: text stays text, to be searched; hashsalt: the same file for the same data
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cprof"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*missing")
-        _draw(_place_axes(figure, frames.n_rows), profile, type_index, frames, options)
+        draw(_place_axes(figure, frames.n_rows))
         figure.savefig(
             file, format=format, dpi=_DPI * (2 if format == "png" else 1), metadata=metadata
         )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cprof.plot_time import Heatmap
     from cprof.question import Question
     from cprof.report import ModuleTable, Table
+    from cprof.stats import Estimate
     from cprof.traces import Traces
     from cprof.tree import Node
 
@@ -398,6 +399,23 @@ class Profile:
         """The labels of the samples: rows of `key, value, unit, total`, one key after the
         other, the largest first. Threads and processes are "pid", "tid", "thread", "comm"."""
         return self._question(sample_type).tags()
+
+    def share(
+        self,
+        pattern: "str | Sequence[str]",
+        kind: str = "total",
+        confidence: float = 0.95,
+        sample_type: str | None = None,
+    ) -> "Estimate":
+        """The part (0..1) of the samples with a function of this name (a glob, or several)
+        anywhere on the stack (`kind` "total"), or of those taken in it ("self"), and how sure
+        that is: neighbours in time are alike, so `n_eff` independent samples would say as much
+        as the `n` there are. Without times they are taken as independent. Raises NoSamples for
+        an empty profile."""
+        from cprof.sides import share
+
+        self._need_names()
+        return share(self, pattern, kind, confidence, self._type(sample_type))
 
     def tree(self, sample_type: str | None = None) -> "Node":
         """The call tree, from its root; `print()` shows it."""

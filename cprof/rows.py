@@ -117,6 +117,29 @@ class Trace(Row):
     sums: tuple[int, ...]
 
 
+class DiffRow(Row):
+    """One function (name and module) of a diff. `base` and `new` are its self cost on either
+    side, `delta` what it changed by, and `low` to `high` bound `delta` with 95 % confidence;
+    all in the unit of the diff. `p` is the probability of a difference like this, or a larger
+    one, where there is none; `q` that with the number of functions allowed for. `state` is
+    "same" unless q < 0.05, else "new", "gone", "grew", "shrank", or "moved": its self cost is
+    the same, but its callers changed; p and q are then of that."""
+
+    __slots__ = (
+        "function", "module", "base", "new", "delta", "low", "high", "p", "q", "state",
+    )  # fmt: skip
+    function: str
+    module: str
+    base: float
+    new: float
+    delta: float
+    low: float
+    high: float
+    p: float
+    q: float
+    state: str
+
+
 class ModuleQuality(Row):
     """How good the samples are that were taken in one program or library ("" for code that
     no known mapping holds), under the keys of `Profile.quality`: `complete` is a share,

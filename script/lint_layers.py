@@ -22,7 +22,7 @@ LAYERS = [
         *["proc", "child", "maps", "elf", "dso", "outfile"],
     ],
     ["unwind", "splice", "symbol", "demangle"],
-    ["stack", "profile", "view", "process", "locate"],
+    ["stack", "profile", "view", "resample", "process", "locate"],
     ["pprof", "folded", "arrow", "build"],
     ["session", "dump"],
     ["cprof"],

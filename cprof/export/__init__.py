@@ -12,6 +12,7 @@ from cprof.export.files import is_special
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cprof.diff import Diff
     from cprof.profile import Profile
 
 _MODULES = {
@@ -54,3 +55,14 @@ def write(profile: "Profile", path: str, type_index: int) -> None:
     """Write `profile` to `path`; formats that hold one sample type take `type_index`."""
     module = import_module(f"cprof.export.{_MODULES[extension(path)]}")
     module.write(profile, path, type_index)
+
+
+def write_diff(diff: "Diff", path: str, type_index: int) -> None:
+    """Write `diff` to `path`. Raises ValueError for a format that cannot hold two sides."""
+    known = extension(path)
+    module = import_module(f"cprof.export.{_MODULES[known]}")
+    if not hasattr(module, "write_diff"):
+        raise ValueError(
+            f"a {known} file cannot hold a difference; .html, .svg, .png, .csv and .folded can"
+        )
+    module.write_diff(diff, path, type_index)

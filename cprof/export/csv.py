@@ -13,6 +13,7 @@ from cprof.export.files import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cprof.diff import Diff
     from cprof.profile import Profile
 
 COLUMNS = ("function", "module", "self", "total", "unit", "file", "line")
@@ -23,6 +24,13 @@ def write(profile: "Profile", path: str, type_index: int) -> None:
     unit = profile.sample_types[type_index][1]
     rows = profile._core.functions(type_index)
     _write(path, COLUMNS, ((*row[:4], unit, *row[4:6]) for row in rows))
+
+
+def write_diff(diff: "Diff", path: str, type_index: int) -> None:
+    """Write the rows of `diff`, with its own columns."""
+    del type_index
+    columns = ("function", "module", "base", "new", "delta", "low", "high", "p", "q", "state")
+    _write(path, columns, (tuple(row.values()) for row in diff.rows))
 
 
 def _write(path: str, header: Sequence[str], rows: "Iterable[Iterable[object]]") -> None:

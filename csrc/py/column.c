@@ -16,6 +16,7 @@ static Py_ssize_t size_of(const char *format)
         return 1;
     case 'H':
         return 2;
+    case 'd':
     case 'Q':
     case 'q':
         return 8;

@@ -25,7 +25,7 @@ typedef struct {
 typedef int cprof_py_add_fn(PyObject *module, core_state *st);
 cprof_py_add_fn cprof_py_add_error, cprof_py_add_column, cprof_py_add_profile,
     cprof_py_add_functions, cprof_py_add_session, cprof_py_add_code, cprof_py_add_build,
-    cprof_py_add_columns;
+    cprof_py_add_columns, cprof_py_add_resample;
 
 /* Make a heap type and add it under its name: 0 and *ret (owned), or -1. */
 int cprof_py_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **ret);
@@ -82,7 +82,7 @@ Py_ssize_t cprof_py_type_number(PyObject *op, PyObject *type);
 /* A Profile. Takes over the caller's reference to `profile`, also when it fails. */
 PyObject *cprof_py_profile(core_state *st, struct cprof_profile *profile);
 
-/* A Column of `n` elements in the buffer format `format` (one of BHIiQq). `data` is
+/* A Column of `n` elements in the buffer format `format` (one of BHIiQqd). `data` is
  * borrowed from `profile`, of which the column takes a reference of its own; or, where
  * `is_owned`, it came from malloc and is taken over, also on failure. */
 PyObject *cprof_py_column(core_state *st, struct cprof_profile *profile, const void *data,

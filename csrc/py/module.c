@@ -4,7 +4,7 @@
 static cprof_py_add_fn *const ADD[] = {
     cprof_py_add_error,     cprof_py_add_column,  cprof_py_add_profile,
     cprof_py_add_functions, cprof_py_add_session, cprof_py_add_code,
-    cprof_py_add_build,     cprof_py_add_columns,
+    cprof_py_add_build,     cprof_py_add_columns, cprof_py_add_resample,
 };
 
 int cprof_py_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **ret)

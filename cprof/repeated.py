@@ -1,0 +1,220 @@
+"""What repeated runs tell of a change: how far apart runs of the same side are.
+
+Few runs tell little of the spread of one function, but many functions together tell what
+spread is usual. So each function's variance is moderated by that of all: by how much is
+itself estimated (Smyth, Statistical Applications in Genetics and Molecular Biology 3, 2004,
+"limma"). Its t has then more degrees of freedom than the runs give, and a q of 0.05 can be
+reached with few runs, where a permutation of 5 and 5 cannot go below 2 / 252.
+"""
+
+import math
+from collections.abc import Sequence
+
+from cprof import stats
+from cprof.contrast import LEAST
+from cprof.diff import Diff
+from cprof.diff_notes import quality
+from cprof.profile import Profile
+from cprof.rows import DiffRow
+from cprof.sides import Items, check_values, merged, run_sums, unit_of
+from cprof.within import ALPHA, state_of
+
+_POWER = 0.8
+_PRIOR_MAX = 20.0  # however alike functions seem to be
+_FEW = 3  # functions do not tell how alike they are
+_TINY = 1e-4
+
+
+def comparison(
+    bases: Sequence[Profile], news: Sequence[Profile], mode: str, sample_type: str | None
+) -> Diff:
+    """See `cprof.compare`; at least three runs, one on each side."""
+    runs = [*bases, *news]
+    names = [f"run {i + 1} of the base" for i in range(len(bases))]
+    names += [f"run {i + 1} of the new side" for i in range(len(news))]
+    units = [unit_of(run, mode, name) for run, name in zip(runs, names, strict=True)]
+    type_index = bases[0]._type(sample_type)
+    core = merged(runs, names)
+    starts = [0]
+    for run, name in zip(runs, names, strict=True):
+        starts.append(starts[-1] + run._core.n)
+        check_values(core, range(*starts[-2:]), type_index, name)
+    items = Items(core)
+    sums, weights = run_sums(items, starts, runs, type_index)
+    whole = [
+        math.fsum(run) if unit is None else unit for run, unit in zip(sums, units, strict=True)
+    ]
+    values = [[value / one for value in run] for run, one in zip(sums, whole, strict=True)]
+    least = LEAST * math.fsum(w / one for w, one in zip(weights, whole, strict=True)) / len(runs)
+    there = [f for f in range(len(items.names)) if any(run[f] for run in sums)]
+    table = [[run[f] for run in values] for f in there]
+    tests = Moderated(table, len(bases), least)
+    sides = [sum(runs[1:], runs[0]) for runs in (bases, news)]
+    return Diff(
+        sides[0],
+        sides[1],
+        _rows([items.names[f] for f in there], tests, mode),
+        mode=mode,
+        type_index=type_index,
+        notes=[*_notes(bases, news, tests), *quality(sides)],
+        core=core,
+        scales=(1 / math.fsum(whole[: len(bases)]), 1 / math.fsum(whole[len(bases) :])),
+        heading=f"base: {_runs(bases)}\nnew: {_runs(news)}",
+    )
+
+
+def _runs(runs: Sequence[Profile]) -> str:
+    commands = ", ".join(dict.fromkeys(run.command for run in runs if run.command))
+    seconds = math.fsum(run.duration for run in runs)
+    n = sum(run.samples for run in runs)
+    text = f"{len(runs)} run{'s' if len(runs) > 1 else ''}, {n:,d} samples in {seconds:.2f} s"
+    return f"{commands}: {text}" if commands else text
+
+
+class Moderated:
+    """By row of a table (one value for each run, those of the base first) the moderated t
+    statistic of the difference of means."""
+
+    def __init__(self, table: Sequence[Sequence[float]], n_base: int, least: float = 1e-12) -> None:
+        """`least`, times a mean, is the variance that sampling alone makes."""
+        n_new = len(table[0]) - n_base
+        self.n = (n_base, n_new)
+        self.base = [math.fsum(row[:n_base]) / n_base for row in table]
+        self.new = [math.fsum(row[n_base:]) / n_new for row in table]
+        self.df = n_base + n_new - 2
+        variances = [
+            math.fsum((x - (b if i < n_base else n)) ** 2 for i, x in enumerate(row)) / self.df
+            for row, b, n in zip(table, self.base, self.new, strict=True)
+        ]
+        means = [
+            (b * n_base + n * n_new) / len(table[0])
+            for b, n in zip(self.base, self.new, strict=True)
+        ]
+        usual = usual_variances(means, variances, least)
+        self.prior, factor = _prior([v / u for v, u in zip(variances, usual, strict=True)], self.df)
+        self.total_df = self.df + self.prior
+        self.variances = [
+            (self.prior * factor * u + self.df * v) / self.total_df
+            for v, u in zip(variances, usual, strict=True)
+        ]
+        self.errors = [math.sqrt(v * (1 / n_base + 1 / n_new)) for v in self.variances]
+
+    def p(self, i: int) -> float:
+        return stats.t_tail((self.new[i] - self.base[i]) / self.errors[i], self.total_df)
+
+
+def usual_variances(
+    means: Sequence[float], variances: Sequence[float], least: float
+) -> list[float]:
+    """What variance is usual for a mean m: a m + b m^2, where a is what sampling adds, and b
+    the square of how runs differ in proportion. Both are fitted to the variances over their
+    expected size, again and again, so that large functions do not decide alone; a is `least`
+    at least."""
+    known = [(m, v) for m, v in zip(means, variances, strict=True) if m > 0]
+    a, b = math.fsum(v for _, v in known) / math.fsum(m for m, _ in known), 0.0
+    for _ in range(30):
+        weights = [1 / (max(a, least) * m + b * m * m) ** 2 for m, _ in known]
+        a, b = _fit(known, weights)
+    return [max(a, least) * m + b * m * m for m in means]
+
+
+def _fit(points: Sequence[tuple[float, float]], weights: Sequence[float]) -> tuple[float, float]:
+    """a, b >= 0 that make a m + b m^2 closest to v."""
+    s = [math.fsum(w * m**k for (m, _), w in zip(points, weights, strict=True)) for k in (2, 3, 4)]
+    y1 = math.fsum(w * v * m for (m, v), w in zip(points, weights, strict=True))
+    y2 = math.fsum(w * v * m * m for (m, v), w in zip(points, weights, strict=True))
+    determinant = s[0] * s[2] - s[1] * s[1]
+    if determinant > 1e-12 * s[0] * s[2]:
+        a, b = (y1 * s[2] - y2 * s[1]) / determinant, (y2 * s[0] - y1 * s[1]) / determinant
+        if a >= 0 and b >= 0:
+            return a, b
+    only_a, only_b = y1 / s[0], y2 / s[2]
+    return (only_a, 0.0) if only_a * y1 >= only_b * y2 else (0.0, only_b)
+
+
+def _prior(ratios: Sequence[float], df: float) -> tuple[float, float]:
+    """Degrees of freedom of the common variance and its factor, from how much the functions'
+    variances, as parts of the usual, differ beyond chance (Smyth 2004, section 6.2)."""
+    logs = [math.log(max(r, _TINY)) for r in ratios]
+    if len(logs) < _FEW:
+        return _PRIOR_MAX / 2, 1.0
+    e = [z - _digamma(df / 2) + math.log(df / 2) for z in logs]
+    mean = math.fsum(e) / len(e)
+    spread = math.fsum((x - mean) ** 2 for x in e) / (len(e) - 1) - _trigamma(df / 2)
+    if spread <= 0:
+        return _PRIOR_MAX, math.exp(mean)
+    half = _trigamma_inverse(spread)
+    return min(2 * half, _PRIOR_MAX), math.exp(mean + _digamma(half) - math.log(half))
+
+
+def _digamma(x: float) -> float:
+    """By recurrence and the asymptotic series (Abramowitz and Stegun 6.3.5, 6.3.18)."""
+    shift = 0.0
+    while x < 10:
+        shift -= 1 / x
+        x += 1
+    square = 1 / (x * x)
+    series = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square / 240)))
+    return shift + math.log(x) - 0.5 / x - series
+
+
+def _trigamma(x: float) -> float:
+    """By recurrence and the asymptotic series (Abramowitz and Stegun 6.4.6, 6.4.12)."""
+    shift = 0.0
+    while x < 10:
+        shift += 1 / (x * x)
+        x += 1
+    square = 1 / (x * x)
+    series = 1 / 6 - square * (1 / 30 - square * (1 / 42 - square / 30))
+    return shift + 1 / x + square / 2 + square / x * series
+
+
+def _trigamma_inverse(y: float) -> float:
+    low, high = 1e-6, 1e8
+    for _ in range(100):
+        middle = math.sqrt(low * high)
+        if _trigamma(middle) > y:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _rows(names: Sequence[tuple[str, str]], tests: Moderated, mode: str) -> list[DiffRow]:
+    p = [tests.p(i) for i in range(len(names))]
+    q = stats.benjamini_hochberg(p)
+    reach = stats.critical(1 - ALPHA, tests.total_df)
+    rows = []
+    for i, name in enumerate(names):
+        base, new, half = tests.base[i], tests.new[i], reach * tests.errors[i]
+        delta = new - base
+        bounds = (delta - half, delta + half)
+        rows.append(
+            DiffRow(*name, base, new, delta, *bounds, p[i], q[i], state_of(base, new, q[i]))
+        )
+    return rows
+
+
+def _notes(bases: Sequence[Profile], news: Sequence[Profile], tests: Moderated) -> list[str]:
+    n = len(tests.base)
+    reach = stats.critical(1 - ALPHA / n, tests.total_df) + stats.normal_quantile(_POWER)
+    how = (
+        f"{len(bases)} runs against {len(news)}: moderated t with "
+        f"{tests.df} + {tests.prior:.0f} degrees of freedom; what differs from run to "
+        "run is in the intervals"
+    )
+    lines = [how]
+    effects = sorted(
+        reach * error / base for error, base in zip(tests.errors, tests.base, strict=True) if base
+    )
+    if effects:
+        lines.append(
+            f"smallest change that is found {100 * _POWER:.0f} % of the time: "
+            f"{100 * effects[len(effects) // 2]:.2g} % of a function's own cost (median)"
+        )
+        if effects[len(effects) // 2] > 0.5:
+            lines.append(
+                "inconclusive: runs differ so much, or are so few, that `same` does not mean "
+                "that nothing changed; record more runs"
+            )
+    return lines

@@ -1,0 +1,117 @@
+"""A diff as text and as an HTML table."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from cprof.names import elide, printable
+from cprof.report import NAME_WIDTH, Scale, plural, summary
+from cprof.rows import DiffRow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cprof.diff import Diff
+
+_HEADER = ("base", "new", "delta", "95 % interval", "p", "q", "state", "function", "module")
+_LEFT = ("state", "function", "module")
+
+
+class DiffTable(list[DiffRow]):
+    """Rows of a diff that show themselves as a table, under lines that say what was compared
+    and by which mode, and over the notes."""
+
+    def __init__(self, diff: "Diff", rows: Iterable[DiffRow]) -> None:
+        super().__init__(rows)
+        self._diff = diff
+        self._number = _Number(diff)
+
+    def heading(self) -> list[str]:
+        """What the numbers are, and what either side is."""
+        diff = self._diff
+        lines = [f"difference by {diff.mode} of {diff.sample_type} ({self._number.label})"]
+        if diff.heading:
+            return [*lines, *diff.heading.splitlines()]
+        for side, profile in (("base", diff.base), ("new", diff.new)):
+            command = f"{printable(profile.command)}: " if profile.command else ""
+            lines.append(f"{side}: {command}{summary(profile)}")
+        return lines
+
+    def _cells(self) -> Iterator[tuple[str, ...]]:
+        text = self._number.text
+        for r in self:
+            interval = f"{text(r.low, sign=True)} .. {text(r.high, sign=True)}"
+            yield (
+                text(r.base), text(r.new), text(r.delta, sign=True), interval,
+                _probability(r.p), _probability(r.q), r.state, r.function, r.module,
+            )  # fmt: skip
+
+    def _rest(self) -> list[str]:
+        n_more = len(self._diff.rows) - len(self)
+        n_changed = len(self._diff.changed)
+        lines = [f"... and {plural(n_more, 'more function')}"] if n_more else []
+        lines.append(
+            f"{n_changed:,d} of {plural(len(self._diff.rows), 'function')} changed (q < 0.05)"
+        )
+        return [*lines, *(f"note: {note}" for note in self._diff.notes)]
+
+    def text(self, width: int | None = None, *, full_names: bool = False) -> str:
+        """The table; lines of at most `width` characters (None: names are cut at 80), or with
+        every name whole."""
+        cells = [_HEADER, *self._cells()]
+        widths = [max(len(line[k]) for line in cells) for k in range(7)]
+        modules = [elide(line[8], NAME_WIDTH) for line in cells]
+        left = sum(widths) + 2 * 8 + max(map(len, modules))
+        room = NAME_WIDTH if width is None else max(width - left, 24)
+        names = [printable(c[7]) if full_names else elide(c[7], room) for c in cells]
+        pad = min(max(map(len, names)), NAME_WIDTH)
+        lines = [printable(line) for line in self.heading()]
+        for line, name, module in zip(cells, names, modules, strict=True):
+            numbers = "  ".join(line[k].rjust(widths[k]) for k in range(6))
+            state = line[6].ljust(widths[6])
+            lines.append(f"{numbers}  {state}  {name.ljust(pad)}  {module}".rstrip())
+        return "\n".join([*lines, *map(printable, self._rest())])
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        def row(cells: Sequence[str], tag: str) -> str:
+            inner = "".join(f"<{tag}>{escape(printable(cell))}</{tag}>" for cell in cells)
+            return f"<tr>{inner}</tr>"
+
+        caption = "<br>".join(escape(printable(line)) for line in self.heading())
+        rest = "<br>".join(escape(printable(line)) for line in self._rest())
+        body = "".join(row(cells, "td") for cells in self._cells())
+        return (
+            f"<table><caption>{caption}</caption><thead>{row(_HEADER, 'th')}</thead>"
+            f"<tbody>{body}</tbody>"
+            f'<tfoot><tr><td colspan="{len(_HEADER)}">{rest}</td></tr></tfoot></table>'
+        )
+
+
+class _Number:
+    """How the numbers of a diff are written: shares in percent, sums in one unit."""
+
+    def __init__(self, diff: "Diff") -> None:
+        self._is_share = diff.mode == "share"
+        unit = diff.base.sample_types[diff._type_index][1]
+        largest = max((max(r.base, r.new) for r in diff.rows), default=0.0)
+        self._scale = Scale(unit, (round(largest),))
+        self._per = "/s" if diff.mode == "rate" else ""
+        self.label = {
+            "share": "in percent of the whole",
+            "rate": f"{unit} per second",
+            "raw": f"{unit}, as they are",
+        }[diff.mode]
+
+    def text(self, value: float, *, sign: bool = False) -> str:
+        plus = "+" if sign and value >= 0 else ""
+        if self._is_share:
+            return f"{plus}{100 * value:.2f}%"
+        return f"{plus}{self._scale.text(round(value))}{self._per}"
+
+
+def _probability(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"

@@ -1,0 +1,129 @@
+"""What two single recordings tell of a change: how each varies within itself. `cprof.contrast`
+has the arithmetic, `cprof.sides` the sums that it is applied to."""
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+
+from cprof import stats
+from cprof.contrast import Contrast, Side
+from cprof.diff import Diff
+from cprof.diff_notes import notes
+from cprof.profile import Profile
+from cprof.rows import DiffRow
+from cprof.sides import NONE, Items, Sums, check_values, merged, unit_of
+
+ALPHA = 0.05
+NAMES = ("the base", "the new side")
+
+
+def difference(base: Profile, new: Profile, mode: str, sample_type: str | None) -> Diff:
+    """See `cprof.diff`."""
+    sides = (base, new)
+    units = [unit_of(side, mode, name) for side, name in zip(sides, NAMES, strict=True)]
+    type_index = base._type(sample_type)
+    core = merged(sides, NAMES)
+    ranges = (range(base._core.n), range(base._core.n, core.n))
+    for rows, name in zip(ranges, NAMES, strict=True):
+        check_values(core, rows, type_index, name)
+    items = Items(core)
+    pair_of_node, pairs = items.callers()
+    keys = [(items.node, items.frame, len(items.names)), (items.node, pair_of_node, len(pairs))]
+    sums = [
+        Sums(core, rows, side, keys, type_index, unit)
+        for rows, side, unit in zip(ranges, sides, units, strict=True)
+    ]
+    functions = _function_tests(items, sums, is_share=mode == "share")
+    callers = _caller_tests(len(items.names), pairs, sums, functions)
+    return Diff(
+        base,
+        new,
+        _rows(items, functions, callers),
+        mode=mode,
+        type_index=type_index,
+        notes=notes(sides, sums, list(functions.values()), mode),
+        core=core,
+        scales=(sums[0].scale, sums[1].scale),
+    )
+
+
+def _weights(sums: Sequence[Sums], items: Sequence[int]) -> list[float]:
+    """What one event adds to each item, on average over both sides."""
+    weights = []
+    for item in items:
+        total = sum(s.value(item) for s in sums)
+        weights.append(sum(s.squares[item] for s in sums) / total if total else 1.0)
+    return weights
+
+
+def _sides(
+    sums: Sequence[Sums], ratios: Sequence[tuple[int, int]]
+) -> "Iterator[tuple[Side, Side]]":
+    """Both sides of each (item, item that it is part of)."""
+    flat = array("I", [item for ratio in ratios for item in ratio])
+    weights = _weights(sums, [top for top, _ in ratios])
+    base, new = (s.sides(flat, weights) for s in sums)
+    return zip(base, new, strict=True)
+
+
+def _function_tests(items: Items, sums: Sequence[Sums], *, is_share: bool) -> dict[int, Contrast]:
+    """By function that has a value on some side."""
+    whole = sums[0].whole_item if is_share else NONE
+    there = [f for f in range(len(items.names)) if any(s.value(f) for s in sums)]
+    sides = _sides(sums, [(f, whole) for f in there])
+    return {f: Contrast(*pair, is_share) for f, pair in zip(there, sides, strict=True)}
+
+
+def _caller_tests(
+    n_functions: int,
+    pairs: Sequence[tuple[int, int]],
+    sums: Sequence[Sums],
+    functions: Mapping[int, Contrast],
+) -> dict[int, float]:
+    """By function the p-value that the same callers call it, in the same parts: the smallest
+    over its callers, times how many of them could tell (Bonferroni). A function says as much
+    of its callers as it has effective events."""
+    of: dict[int, list[int]] = {}
+    for pair, (function, _) in enumerate(pairs):
+        of.setdefault(function, []).append(n_functions + pair)
+    of = {f: p for f, p in of.items() if len(p) > 1 and all(s.value(f) for s in sums)}
+    sides = _sides(sums, [(pair, f) for f, several in of.items() for pair in several])
+    tests = {}
+    for function, several in of.items():
+        most = functions[function].counts
+        contrasts = [Contrast(*next(sides), True, most) for _ in several]
+        p = [max(c.p_score(), c.p_exact()) for c in contrasts if c.p_least() < ALPHA]
+        if p:
+            tests[function] = min(min(p) * len(p), 1.0)
+    return tests
+
+
+def _rows(
+    items: Items, functions: Mapping[int, Contrast], callers: Mapping[int, float]
+) -> list[DiffRow]:
+    """All tests, of functions and of their callers, are one family for the error rate. Too
+    few events to ever be told from chance are no test of it (Tarone, Biometrics 46, 1990)."""
+    bounds = {f: contrast.bounds() for f, contrast in functions.items()}
+    tested = [f for f, contrast in functions.items() if contrast.p_least() < ALPHA]
+    p = [bounds[f][2] for f in tested] + list(callers.values())
+    q = stats.benjamini_hochberg(p)
+    q_self = dict(zip(tested, q, strict=False))
+    q_callers = dict(zip(callers, q[len(tested) :], strict=True))
+    rows = []
+    for f, contrast in functions.items():
+        low, high, p_self = bounds[f]
+        numbers = (contrast.base.value, contrast.new.value, contrast.delta, low, high)
+        test = (p_self, q_self.get(f, 1.0))
+        if is_moved := test[1] >= ALPHA and q_callers.get(f, 1.0) < ALPHA:
+            test = (callers[f], q_callers[f])
+        state = "moved" if is_moved else state_of(numbers[0], numbers[1], test[1])
+        rows.append(DiffRow(*items.names[f], *numbers, *test, state))
+    return rows
+
+
+def state_of(base: float, new: float, q: float) -> str:
+    """What became of a function's self cost."""
+    if q >= ALPHA:
+        return "same"
+    if not base or not new:
+        return "gone" if base else "new"
+    return "grew" if new > base else "shrank"
