@@ -63,17 +63,36 @@ static int inflate_all(z_stream *z, bytes_vec *to, const char *name,
     return 0;
 }
 
-static int decode_gzip(const uint8_t *bytes, size_t n, const char *name,
-                       struct cprof_profile **ret, struct cprof_error *err)
+static bool is_gzip(const uint8_t *bytes, size_t n)
+{
+    return n >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
+}
+
+/* 0 or negative errno; *to is to be freed in either case. */
+static int inflate_gzip(const uint8_t *bytes, size_t n, bytes_vec *to, const char *name,
+                        struct cprof_error *err)
 {
     z_stream z = {.next_in = (uint8_t *)bytes, .avail_in = (unsigned)n};
-    bytes_vec plain = {0};
     int r;
 
     if (inflateInit2(&z, GZIP_WINDOW) != Z_OK)
         return pprof_no_memory(err);
-    r = inflate_all(&z, &plain, name, err);
+    r = inflate_all(&z, to, name, err);
     inflateEnd(&z);
+    return r;
+}
+
+/* Bytes of a file, which are let go of as soon as they are inflated. */
+static int decode_file(bytes_vec *bytes, const char *name, struct cprof_profile **ret,
+                       struct cprof_error *err)
+{
+    bytes_vec plain = {0};
+    int r;
+
+    if (bytes->n > CPROF_PPROF_MAX_BYTES || !is_gzip(bytes->data, bytes->n))
+        return cprof_pprof_decode(bytes->data, bytes->n, name, ret, err);
+    r = inflate_gzip(bytes->data, bytes->n, &plain, name, err);
+    cprof_vec_free(bytes);
     if (r >= 0)
         r = pprof_read_message(plain.data, plain.n, name, ret, err);
     free(plain.data);
@@ -83,14 +102,19 @@ static int decode_gzip(const uint8_t *bytes, size_t n, const char *name,
 int cprof_pprof_decode(const void *bytes, size_t n, const char *name,
                        struct cprof_profile **ret, struct cprof_error *err)
 {
-    const uint8_t *b = bytes;
+    bytes_vec plain = {0};
+    int r;
 
     if (n > CPROF_PPROF_MAX_BYTES)
         return pprof_bad(name, err, "is larger than %zu MiB",
                          CPROF_PPROF_MAX_BYTES >> 20);
-    if (n >= 2 && b[0] == 0x1f && b[1] == 0x8b)
-        return decode_gzip(b, n, name, ret, err);
-    return pprof_read_message(b, n, name, ret, err);
+    if (!is_gzip(bytes, n))
+        return pprof_read_message(bytes, n, name, ret, err);
+    r = inflate_gzip(bytes, n, &plain, name, err);
+    if (r >= 0)
+        r = pprof_read_message(plain.data, plain.n, name, ret, err);
+    free(plain.data);
+    return r;
 }
 
 /* All of a file, which may be a pipe, up to a little more than the limit. */
@@ -127,7 +151,7 @@ int cprof_pprof_read(const char *path, struct cprof_profile **ret,
         errno = -r;
         cprof_error_set(err, r, "pprof: cannot read %s: %m", path);
     } else {
-        r = cprof_pprof_decode(bytes.data, bytes.n, path, ret, err);
+        r = decode_file(&bytes, path, ret, err);
     }
     free(bytes.data);
     return r;

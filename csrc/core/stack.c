@@ -111,7 +111,6 @@ void cprof_stacks_close(struct cprof_stacks *s)
     cprof_map_deinit(&s->function_ids);
     cprof_map_deinit(&s->location_ids);
     cprof_map_deinit(&s->thread_ids);
-    cprof_vec_free(&s->recent);
     cprof_vec_free(&s->path);
     free(s->node_slots);
     s->node_slots = NULL;
@@ -240,15 +239,6 @@ int cprof_stacks_function(struct cprof_stacks *s, const struct cprof_function *f
     return 0;
 }
 
-/* Mostly the same callee is asked for again: a look at its node is cheaper than at the
- * table of all. */
-static bool is_recent(const struct cprof_stacks *s, uint32_t parent, uint32_t location)
-{
-    uint32_t child = parent < s->recent.n ? s->recent.data[parent] : CPROF_NONE;
-
-    return child != CPROF_NONE && s->nodes.data[child].location == location;
-}
-
 /* Where a node stands in the table, or the free place where it is to stand. Only numbers
  * are kept there: a profile may have millions of nodes. */
 static uint32_t *node_slot(const struct cprof_stacks *s, uint32_t parent,
@@ -289,39 +279,22 @@ static int grow_node_slots(struct cprof_stacks *s)
     return 0;
 }
 
-static int add_node(struct cprof_stacks *s, struct cprof_node node, uint32_t *slot)
-{
-    if (s->nodes.n >= CPROF_NONE - 1)
-        return -EOVERFLOW;
-    if (cprof_vec_reserve(&s->recent, s->nodes.n + 1 - s->recent.n) < 0 ||
-        cprof_vec_push(&s->nodes, node) < 0)
-        return -ENOMEM;
-    *slot = (uint32_t)s->nodes.n - 1;
-    while (s->recent.n < s->nodes.n)
-        s->recent.data[s->recent.n++] = CPROF_NONE;
-    return 0;
-}
-
 int cprof_stacks_node(struct cprof_stacks *s, uint32_t parent, uint32_t location,
                       uint32_t *ret)
 {
     struct cprof_node node = {.parent = parent, .location = location};
     uint32_t *slot;
-    int r = 0;
 
-    if (is_recent(s, parent, location)) {
-        *ret = s->recent.data[parent];
-        return 0;
-    }
     if (grow_node_slots(s) < 0)
         return -ENOMEM;
     slot = node_slot(s, parent, location);
-    if (*slot == CPROF_NONE)
-        r = add_node(s, node, slot);
-    if (r < 0)
-        return r;
-    if (parent < s->recent.n)
-        s->recent.data[parent] = *slot;
+    if (*slot == CPROF_NONE) {
+        if (s->nodes.n >= CPROF_NONE - 1)
+            return -EOVERFLOW;
+        if (cprof_vec_push(&s->nodes, node) < 0)
+            return -ENOMEM;
+        *slot = (uint32_t)s->nodes.n - 1;
+    }
     *ret = *slot;
     return 0;
 }

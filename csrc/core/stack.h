@@ -107,8 +107,7 @@ struct cprof_stacks {
     uint32_t pseudo[CPROF_N_PSEUDO]; /* location of each pseudo frame */
     bool is_without_lines;           /* told so: exports add no lines */
     uint32_t unknown; /* string "[unknown]": what views call a location without lines */
-    CPROF_VEC(uint32_t) recent; /* by node: the child of it that was asked for last */
-    CPROF_VEC(uint32_t) path;   /* nodes of the last stack interned, outermost first */
+    CPROF_VEC(uint32_t) path; /* nodes of the last stack interned, outermost first */
     struct cprof_map function_ids, location_ids, thread_ids;
     uint32_t *node_slots; /* hash table of nodes: their numbers, or CPROF_NONE */
     size_t n_node_slots;  /* a power of two, or 0 */

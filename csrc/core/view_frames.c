@@ -128,28 +128,6 @@ uint8_t *view_used_nodes(const struct cprof_profile *p)
     return is_used;
 }
 
-void view_sums_deinit(struct view_sums *sums)
-{
-    free(sums->self);
-    free(sums->is_used);
-}
-
-int view_sums_init(struct view_sums *sums, const struct cprof_profile *p, size_t type)
-{
-    size_t n = p->stacks->nodes.n;
-
-    sums->self = calloc(n + 1, sizeof(*sums->self));
-    sums->is_used = calloc(n + 1, 1);
-    if (!sums->self || !sums->is_used)
-        return -ENOMEM;
-    for (size_t i = 0; i < p->n; i++) {
-        uint32_t stack = p->stack[i];
-        sums->self[stack] = cprof_sum(sums->self[stack], cprof_profile_value(p, type, i));
-        sums->is_used[stack] = 1;
-    }
-    return 0;
-}
-
 int view_compare_text(const struct cprof_stacks *s, uint32_t a, uint32_t b)
 {
     return a == b ? 0 : strcmp(cprof_stacks_text(s, a), cprof_stacks_text(s, b));

@@ -39,17 +39,6 @@ static inline uint32_t view_frame(const struct view_groups *groups, uint32_t loc
 /* By node, whether some row's stack passes it: owned (free), NULL without memory. */
 uint8_t *view_used_nodes(const struct cprof_profile *p);
 
-/* One value summed by the node that rows end in, and whether any does (a sum of values
- * can be 0). */
-struct view_sums {
-    int64_t *self;
-    uint8_t *is_used;
-};
-
-/* 0 or -ENOMEM; release with deinit also after failure. */
-int view_sums_init(struct view_sums *sums, const struct cprof_profile *p, size_t type);
-void view_sums_deinit(struct view_sums *sums);
-
 /* strcmp of two strings of `s`. */
 int view_compare_text(const struct cprof_stacks *s, uint32_t a, uint32_t b);
 

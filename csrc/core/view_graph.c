@@ -2,7 +2,6 @@
 #include "view_frames.h"
 
 struct place { /* a node in the order of the walk */
-    int64_t self;
     uint32_t location;
     uint32_t end; /* where the places of all that it calls end */
 };
@@ -25,7 +24,8 @@ struct walk {
     const uint8_t *keep; /* by group; NULL: all are kept */
     bool wants_edges;
     struct place *places;
-    size_t n; /* places */
+    int64_t *self; /* by place: of the rows that end there */
+    size_t n;      /* places */
     struct step *path;
     size_t depth;
     int64_t sum;                              /* of self, up to here */
@@ -41,6 +41,7 @@ struct walk {
 static void walk_deinit(struct walk *walk)
 {
     free(walk->places);
+    free(walk->self);
     free(walk->path);
     free(walk->n_on_path);
     free(walk->occurs);
@@ -51,56 +52,78 @@ static void walk_deinit(struct walk *walk)
     cprof_vec_free(&walk->edge_path);
 }
 
-/* By node: how many used nodes it and all that it calls are. */
-static void count_called(const struct cprof_stacks *s, const struct view_sums *sums,
-                         uint32_t *sizes)
+/* By node: how many used nodes it and all that it calls are. Owned, NULL without memory.
+ */
+static uint32_t *count_called(const struct cprof_profile *p)
 {
-    for (size_t i = s->nodes.n; i-- > 0;) {
+    const struct cprof_stacks *s = p->stacks;
+    uint8_t *is_used = view_used_nodes(p);
+    uint32_t *sizes = calloc(s->nodes.n + 1, sizeof(*sizes));
+
+    for (size_t i = s->nodes.n; i-- > 0 && is_used && sizes;) {
         uint32_t parent = s->nodes.data[i].parent;
-        if (!sizes[i] && !sums->is_used[i])
-            continue;
-        sizes[i]++;
+        sizes[i] += is_used[i];
         if (parent != CPROF_NONE)
             sizes[parent] += sizes[i];
     }
+    if (!is_used) {
+        free(sizes);
+        sizes = NULL;
+    }
+    free(is_used);
+    return sizes;
 }
 
 /* Each node goes where its caller has room left, and takes as much of it as its size.
- * From then on sizes[node] is where its own room begins. */
-static void put_in_order(struct walk *walk, const struct view_sums *sums, uint32_t *sizes)
+ * room[node] is that size, and from then on where its own room begins; place[node] is
+ * where it went. */
+static void put_in_order(struct walk *walk, uint32_t *room, uint32_t *place)
 {
     const struct cprof_stacks *s = walk->groups->stacks;
     uint32_t outermost = 0;
 
     for (size_t i = 0; i < s->nodes.n; i++) {
         const struct cprof_node *node = &s->nodes.data[i];
-        uint32_t *room = node->parent == CPROF_NONE ? &outermost : &sizes[node->parent];
-        struct place place = {sums->self[i], node->location, *room + sizes[i]};
-        if (!sizes[i])
+        uint32_t *of_caller =
+            node->parent == CPROF_NONE ? &outermost : &room[node->parent];
+        if (!room[i])
             continue;
-        walk->places[*room] = place;
-        sizes[i] = *room + 1;
-        *room = place.end;
+        place[i] = *of_caller;
+        walk->places[place[i]] = (struct place){node->location, place[i] + room[i]};
+        room[i] = place[i] + 1;
+        *of_caller = walk->places[place[i]].end;
     }
     walk->n = outermost;
 }
 
-static int make_order(struct walk *walk, const struct view_sums *sums)
+/* The arrays are as large as the trie, which may be most of what a profile takes: each is
+ * let go of as soon as it can be. */
+static int make_order(struct walk *walk, const struct cprof_profile *p, size_t type)
 {
-    const struct cprof_stacks *s = walk->groups->stacks;
-    uint32_t *sizes = calloc(s->nodes.n + 1, sizeof(*sizes));
+    size_t n = p->stacks->nodes.n;
+    uint32_t *room = count_called(p), *place = malloc((n + 1) * sizeof(*place));
+    int r = room && place ? 0 : -ENOMEM;
 
-    walk->places = malloc((s->nodes.n + 1) * sizeof(*walk->places));
-    walk->path = malloc((s->nodes.n + 1) * sizeof(*walk->path));
-    if (sizes && walk->places && walk->path) {
-        count_called(s, sums, sizes);
-        put_in_order(walk, sums, sizes);
+    walk->places = malloc((n + 1) * sizeof(*walk->places));
+    walk->path = malloc((n + 1) * sizeof(*walk->path));
+    if (!walk->places || !walk->path)
+        r = -ENOMEM;
+    if (r == 0)
+        put_in_order(walk, room, place);
+    free(room);
+    if (r == 0)
+        walk->self = calloc(n + 1, sizeof(*walk->self));
+    if (!walk->self)
+        r = -ENOMEM;
+    for (size_t i = 0; i < p->n && r == 0; i++) {
+        int64_t *self = &walk->self[place[p->stack[i]]];
+        *self = cprof_sum(*self, cprof_profile_value(p, type, i));
     }
-    free(sizes);
-    return sizes && walk->places && walk->path ? 0 : -ENOMEM;
+    free(place);
+    return r;
 }
 
-static int walk_init(struct walk *walk, const struct view_sums *sums)
+static int walk_init(struct walk *walk, const struct cprof_profile *p, size_t type)
 {
     size_t n_groups = walk->groups->all.n;
 
@@ -111,7 +134,7 @@ static int walk_init(struct walk *walk, const struct view_sums *sums)
         return -ENOMEM;
     for (size_t i = 0; i < n_groups; i++)
         walk->sums[i].frame = walk->groups->all.data[i];
-    return make_order(walk, sums);
+    return make_order(walk, p, type);
 }
 
 static int number_edge(struct walk *walk, uint32_t caller, uint32_t callee, uint32_t *ret)
@@ -153,8 +176,9 @@ static bool is_kept(const struct walk *walk, uint32_t group)
     return !walk->keep || walk->keep[group];
 }
 
-static int enter(struct walk *walk, const struct place *at)
+static int enter(struct walk *walk, uint32_t number)
 {
+    const struct place *at = &walk->places[number];
     struct step step = {.last = CPROF_NONE};
     uint32_t n = view_n_frames(walk->groups, at->location);
 
@@ -178,9 +202,9 @@ static int enter(struct walk *walk, const struct place *at)
     }
     if (step.last != CPROF_NONE && !step.is_residual) {
         int64_t *self = &walk->sums[step.last].self;
-        *self = cprof_sum(*self, at->self);
+        *self = cprof_sum(*self, walk->self[number]);
     }
-    walk->sum = cprof_sum(walk->sum, at->self);
+    walk->sum = cprof_sum(walk->sum, walk->self[number]);
     walk->path[walk->depth++] = step;
     return 0;
 }
@@ -217,7 +241,7 @@ static int walk_places(struct walk *walk)
     for (uint32_t at = 0; at < walk->n; at++) {
         while (walk->depth && walk->path[walk->depth - 1].end <= at)
             leave(walk);
-        if (enter(walk, &walk->places[at]) < 0)
+        if (enter(walk, at) < 0)
             return -ENOMEM;
     }
     while (walk->depth)
@@ -265,24 +289,24 @@ static uint32_t *order_groups(struct walk *walk, size_t *n)
 }
 
 static int walk_groups(struct walk *walk, const struct view_groups *groups,
-                       const struct view_sums *sums, bool wants_edges,
-                       const uint8_t *keep)
+                       const struct cprof_profile *p, size_t type)
 {
     int r;
 
-    *walk = (struct walk){.groups = groups, .wants_edges = wants_edges, .keep = keep};
-    r = walk_init(walk, sums);
+    walk->groups = groups;
+    r = walk_init(walk, p, type);
     return r < 0 ? r : walk_places(walk);
 }
 
 /* By group, whether the node that it is in the graph of all is kept: owned. */
-static int find_kept(const struct view_groups *groups, const struct view_sums *sums,
-                     const struct cprof_graph_options *options, uint8_t **ret)
+static int find_kept(const struct view_groups *groups, const struct cprof_profile *p,
+                     size_t type, const struct cprof_graph_options *options,
+                     uint8_t **ret)
 {
     uint32_t *order = NULL;
-    struct walk walk;
+    struct walk walk = {0};
     size_t n = 0;
-    int r = walk_groups(&walk, groups, sums, false, NULL);
+    int r = walk_groups(&walk, groups, p, type);
 
     *ret = calloc(groups->all.n + 1, 1);
     if (r >= 0)
@@ -349,25 +373,22 @@ void cprof_graph_deinit(struct cprof_graph *graph)
 int cprof_view_graph(const struct cprof_profile *p, size_t type,
                      const struct cprof_graph_options *options, struct cprof_graph *ret)
 {
+    struct walk walk = {.wants_edges = options->wants_edges};
     struct view_groups groups;
-    struct view_sums sums = {0};
-    struct walk walk = {0};
     uint8_t *keep = NULL;
     int r;
 
     if (type >= p->n_types)
         return -EINVAL;
     r = view_groups_init(&groups, p->stacks, options->by, options->is_across_modules);
-    if (r >= 0)
-        r = view_sums_init(&sums, p, type);
     if (r >= 0 && options->keep)
-        r = find_kept(&groups, &sums, options, &keep);
+        r = find_kept(&groups, p, type, options, &keep);
+    walk.keep = keep;
     if (r >= 0)
-        r = walk_groups(&walk, &groups, &sums, options->wants_edges, keep);
+        r = walk_groups(&walk, &groups, p, type);
     if (r >= 0)
         r = make_graph(&walk, ret);
     walk_deinit(&walk);
-    view_sums_deinit(&sums);
     view_groups_deinit(&groups);
     free(keep);
     return r;

@@ -122,6 +122,18 @@ static void count(struct places *places, const struct cprof_stacks *s, uint32_t 
     }
 }
 
+/* By node, the rows that end in it: owned, NULL without memory. */
+static int64_t *sum_by_node(const struct cprof_profile *p, size_t type)
+{
+    int64_t *self = calloc(p->stacks->nodes.n + 1, sizeof(*self));
+
+    for (size_t i = 0; i < p->n && self; i++) {
+        int64_t *sum = &self[p->stack[i]];
+        *sum = cprof_sum(*sum, cprof_profile_value(p, type, i));
+    }
+    return self;
+}
+
 static int compare_places(const void *a_arg, const void *b_arg)
 {
     const struct cprof_place_sum *a = a_arg, *b = b_arg;
@@ -139,17 +151,18 @@ int cprof_view_places(const struct cprof_profile *p, size_t type, const uint8_t 
                       bool is_by_address, struct cprof_place_sum **ret, size_t *n)
 {
     struct places places = {0};
-    struct view_sums sums = {0};
+    int64_t *self;
     int r;
 
     if (type >= p->n_types)
         return -EINVAL;
-    r = view_sums_init(&sums, p, type);
+    self = sum_by_node(p, type);
+    r = self ? 0 : -ENOMEM;
     if (r >= 0)
         r = collect(&places, p->stacks, wanted, is_by_address);
     for (size_t i = 0; i < p->stacks->nodes.n && r >= 0; i++)
-        if (sums.self[i])
-            count(&places, p->stacks, (uint32_t)i, sums.self[i]);
+        if (self[i])
+            count(&places, p->stacks, (uint32_t)i, self[i]);
     if (r >= 0) {
         *n = 0;
         for (size_t i = 0; i < places.all.n; i++)
@@ -161,7 +174,7 @@ int cprof_view_places(const struct cprof_profile *p, size_t type, const uint8_t 
         places.all.data = NULL;
         r = 0;
     }
-    view_sums_deinit(&sums);
+    free(self);
     places_deinit(&places);
     return r;
 }
