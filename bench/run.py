@@ -21,6 +21,7 @@ NAMES = (
     "startup",
     "files",
     "lines",
+    "analysis",
 )
 
 
