@@ -147,10 +147,16 @@ def question(args: argparse.Namespace, *, needs_lines: bool = False) -> "Questio
 
 def _difference(args: argparse.Namespace) -> str:
     """What is shown, and what 100 % is."""
-    base = " + ".join(args.diff_base or args.base)
+    base = _named(args.diff_base or args.base, args.base_window)
     scaled = ", scaled to the same sum," if args.normalize else ""
     of = base if args.diff_base else "the sum of all differences, without their signs"
-    return f"{' + '.join(args.files)}{scaled} less {base}; 100 % is {of}"
+    return f"{_named(args.files, args.window)}{scaled} less {base}; 100 % is {of}"
+
+
+def _named(paths: Sequence[str], window: "Window") -> str:
+    start, end = window or (0.0, None)
+    seconds = f" ({start:g}:{'' if end is None else f'{end:g}'} s)" if window else ""
+    return " + ".join(paths) + seconds
 
 
 def _unit(args: argparse.Namespace, profile: "Profile", index: int) -> str:

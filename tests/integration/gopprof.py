@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from functools import cached_property
 from pathlib import Path
 
 _NUMBER = r"-?[\d.]+(?:e-?\d+)?"
@@ -34,9 +35,20 @@ class GoPprof:
             "PPROF_TMPDIR": str(folder),
         }
 
+    @cached_property
+    def _command(self) -> list[str]:
+        """The tool itself: `go tool` takes longer than what it starts."""
+        words = [self.go, "tool"]
+        for more in (["pprof", "-help"], ["-n", "pprof"]):  # the first builds it
+            done = subprocess.run(
+                [*words, *more], capture_output=True, text=True, check=False, env=self.env
+            )
+        path = done.stdout.strip()
+        return [path] if os.access(path, os.X_OK) else [*words, "pprof"]
+
     def __call__(self, *options: str, check: bool = True) -> str:
         """The output of `go tool pprof options...`."""
-        words = [self.go, "tool", "pprof", "-symbolize=none", *options]
+        words = [*self._command, "-symbolize=none", *options]
         done = subprocess.run(
             words, capture_output=True, text=True, check=False, env=self.env, timeout=120
         )
