@@ -20,6 +20,7 @@ NAMES = (
     "storms",
     "startup",
     "files",
+    "recording",
     "lines",
     "analysis",
 )

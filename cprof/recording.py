@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Iterator, Mapping
 
+from cprof import _core
 from cprof.errors import CprofError
 from cprof.profile import Profile, labels_of, start_time_of
 
@@ -150,7 +151,7 @@ class Recording(Mapping[str, Profile]):
         if export.extension(name) == ".cprof":
             from cprof.store_write import write
 
-            write(name, {kind: profile._core for kind, profile in self.items()})
+            write(name, _pruned({kind: profile._core for kind, profile in self.items()}))
             return
         if len(self) > 1:
             raise ValueError(
@@ -195,3 +196,13 @@ class Recording(Mapping[str, Profile]):
         if self._file is None or kind in self._profiles:
             return self[kind]._run
         return self._file.run(kind)
+
+
+def _pruned(cores: Mapping[str, _core.Profile]) -> dict[str, _core.Profile]:
+    """The same rows with what they refer to only: of a window that may be little. Kinds that
+    share their tables keep them."""
+    shared = [core.stacks_id for core in cores.values()]
+    return {
+        kind: core if shared.count(core.stacks_id) > 1 else _core.merge([core])
+        for kind, core in cores.items()
+    }

@@ -5,6 +5,7 @@ import math
 import os
 import sqlite3
 import zlib
+from _thread import allocate_lock
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -51,6 +52,7 @@ class File:
     def __init__(self, path: str) -> None:
         self.path = path
         self._db = _open(path)
+        self._lock = allocate_lock()  # one transaction at a time
         with self._reading():
             self._check()
             self.kinds: dict[str, int] = dict(
@@ -84,11 +86,12 @@ class File:
     def _reading(self) -> "Iterator[None]":
         """One consistent state of the file; whatever is wrong with it is CorruptProfile."""
         try:
-            self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._db.execute("ROLLBACK")
+            with self._lock:
+                self._db.execute("BEGIN")
+                try:
+                    yield
+                finally:
+                    self._db.execute("ROLLBACK")
         except CorruptProfile:
             raise
         except sqlite3.OperationalError as error:

@@ -40,11 +40,15 @@ _UNKNOWN, _NO_STACK, _LOST_NAME = "[unknown]", "[no stack]", "[lost]"
 
 def matches(head: bytes) -> bool:
     """Whether a file that begins so is one: it starts with perf's header or a sample's line."""
-    for line in head.decode("utf-8", "replace").splitlines():
+    lines = head.decode("utf-8", "replace").splitlines()
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith("# "):
             return True
         if line.strip() and not line.startswith("#"):
-            return _TIMED.match(line) is not None or _UNTIMED.match(line) is not None
+            untimed = _UNTIMED.match(line)
+            if untimed and not untimed["rest"]:  # or a folded stack; perf indents frames
+                return after[:1].isspace()
+            return bool(untimed or _TIMED.match(line))
     return False
 
 

@@ -118,7 +118,7 @@ def test_the_file_is_the_profile(workload, tmp_path):
         assert got._core.functions(1) == profile._core.functions(1)
         assert got._core.tree(1) == profile._core.tree(1)
         assert got.threads == profile.threads
-        for name in profile.columns:
+        for name in set(profile.columns) - {"thread", "stack"}:  # numbers
             assert bytes(got.columns[name]) == bytes(profile.columns[name]), name
 
 
@@ -134,10 +134,10 @@ def test_nothing_recorded_leaves_the_old_file(cli, tmp_path):
 
 
 def test_a_full_disk_is_told(workload, tmp_path):
-    """A file may be no larger than 30 KiB here: chunks stop, recording goes on."""
+    """A file may be no larger than 24 KiB here: chunks stop, recording goes on."""
     path = tmp_path / "run.cprof"
     done = subprocess.run(
-        ["sh", "-c", 'ulimit -f 60; trap "" XFSZ; exec "$@"', "sh", *COMMAND, path, "-d", "3",
+        ["sh", "-c", 'ulimit -f 48; trap "" XFSZ; exec "$@"', "sh", *COMMAND, path, "-d", "3",
          "--", workload("burner.c"), "forever"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
