@@ -1,6 +1,8 @@
 """The recording file: what comes back, what a chunk is, what is refused."""
 
 import sqlite3
+import subprocess
+import sys
 from array import array
 from pathlib import Path
 from typing import Any
@@ -307,3 +309,28 @@ def test_other_files(tmp_path: Path) -> None:
     name = tmp_path / "a?b%20#'c.cprof"
     Profile(core()).write(name)
     assert load_profile(name)._core.n == 1000
+
+
+def test_killed_in_the_middle_of_a_chunk(tmp_path: Path) -> None:
+    """SQLite has begun to change the file: it undoes that when the file is next opened."""
+    Profile(core()).write(tmp_path / "whole.cprof")
+    script = """
+import os, signal, sys
+from cprof.readers import load_profile
+from cprof.store_write import Log
+
+core = load_profile(sys.argv[1])._core
+start = core.run["start_mono"]
+log = Log(sys.argv[2])
+log.append("cpu", core.window(start, start + 4 * 10**9))
+log._db.execute("PRAGMA cache_size = 1")  # pages go into the file before the chunk is whole
+log._writer._add_rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+log.append("cpu", core.window(start + 4 * 10**9, start + 40 * 10**9))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "whole.cprof", tmp_path / "x.cprof"], check=False
+    )
+    assert done.returncode == -9
+    assert (tmp_path / "x.cprof-journal").exists()
+    assert load_profile(tmp_path / "x.cprof")._core.n == 400
+    assert not (tmp_path / "x.cprof-journal").exists()
