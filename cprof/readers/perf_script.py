@@ -41,7 +41,7 @@ _UNKNOWN, _NO_STACK, _LOST_NAME = "[unknown]", "[no stack]", "[lost]"
 def matches(head: bytes) -> bool:
     """Whether a file that begins so is one: it starts with perf's header or a sample's line."""
     lines = head.decode("utf-8", "replace").splitlines()
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+    for line, after in zip(lines, [*lines[1:], ""], strict=False):
         if line.startswith("# "):
             return True
         if line.strip() and not line.startswith("#"):
