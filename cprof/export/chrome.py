@@ -1,10 +1,11 @@
-"""Chrome's trace events as JSON: what chrome://tracing, Perfetto, speedscope and Firefox
-Profiler open. https://chromium.googlesource.com/catapult/+/HEAD/docs/trace-event-format.md
+"""Chrome's trace events as JSON: what chrome://tracing, Perfetto and Firefox Profiler open
+(speedscope, too, but it takes "*.chrome.json" for another format of Chrome's: rename it).
+https://chromium.googlesource.com/catapult/+/HEAD/docs/trace-event-format.md
 
-A slice ("ph": "X", times in microseconds) is a frame for as long as samples of its thread,
-one after the other, have it at the same place. A sample stands for its own CPU time, or for
-the mean time between samples, and up to the next sample where that comes sooner or not much
-later; slices of a thread nest.
+A slice ("ph": "X") is a frame for as long as samples of its thread, one after the other, have
+it at the same place; from and to a whole microsecond, so that clients add up exactly. A sample
+stands for its own CPU time, or for the mean time between samples, and up to the next sample
+where that comes sooner or not much later. Slices of a thread nest.
 
 A profile without times has no timeline, nor has one of more slices than a browser takes:
 then stacks stand side by side, each as wide as its sum. The process's name says so.
@@ -21,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cprof.profile import Profile
 
-_MOST_SLICES = 3_000_000
+_MOST_SLICES = 1_000_000  # a file of about 120 MB
 _NS = {"nanoseconds": 1, "microseconds": 1000, "milliseconds": 10**6, "seconds": 10**9}
 
 Span = tuple[int, int, int, int]  # track, from and to in ns, stack
@@ -133,19 +134,25 @@ class _Lanes:
             f'{{"ph":"X","name":{json.dumps(f.name)},"cat":{json.dumps(f.module or "none")}'
             for f in trie.frames
         ]
+        self._depth = trie.depths()
         self._open: dict[tuple[int, int], list[tuple[int, int, int]]] = {}  # node, begin, event
         self._until: dict[tuple[int, int], int] = {}
 
     def add(self, ids: tuple[int, int], begin: int, end: int, stack: int) -> None:
         lane = self._open.setdefault(ids, [])
         until = self._until.get(ids, begin)
-        path = self._nodes(stack)
-        kept = 0
-        while begin == until and kept < min(len(lane), len(path)) and lane[kept][0] == path[kept]:
-            kept += 1
+        if begin != until:
+            self._end(ids, lane, until)
+            lane.clear()
+        depth, parent, n = self._depth, self._trie.parent, len(lane)
+        missing: list[int] = []
+        while stack != NONE and not (depth[stack] <= n and lane[depth[stack] - 1][0] == stack):
+            missing.append(stack)
+            stack = parent[stack]
+        kept = 0 if stack == NONE else depth[stack]
         self._end(ids, lane[kept:], until)
         del lane[kept:]
-        for node in path[kept:]:
+        for node in reversed(missing):
             lane.append((node, begin, len(self.events)))
             self.events.append("")
         self._until[ids] = end
@@ -158,16 +165,5 @@ class _Lanes:
         for node, begin, event in slices:
             self.events[event] = (
                 f'{self._heads[self._trie.frame[node]]},"pid":{ids[0]},"tid":{ids[1]},'
-                f'"ts":{_us(begin)},"dur":{_us(end - begin)}}}'
+                f'"ts":{begin // 1000},"dur":{end // 1000 - begin // 1000}}}'
             )
-
-    def _nodes(self, stack: int) -> list[int]:
-        nodes = []
-        while stack != NONE:
-            nodes.append(stack)
-            stack = self._trie.parent[stack]
-        return nodes[::-1]
-
-
-def _us(ns: int) -> str:
-    return f"{ns // 1000}.{ns % 1000:03d}"

@@ -235,7 +235,8 @@ class _Tables:
     def __init__(self, trie: Trie, libraries: _Libraries) -> None:
         self._trie, self._libraries = trie, libraries
         self._strings: dict[str, int] = {}
-        self._stacks = _table("prefix", "frame", "category", "subcategory")
+        self._prefixes: list[int | None] = []
+        self._frames_of_stacks: list[int] = []
         self._frames = _table(
             "address", "inlineDepth", "category", "subcategory", "func", "nativeSymbol",
             "innerWindowID", "implementation", "line", "column",
@@ -257,15 +258,16 @@ class _Tables:
         return self._trie.frames[self._trie.frame[stack]].name
 
     def stack(self, node: int) -> int:
-        missing = []
-        while node != NONE and node not in self._stack_of:
+        numbers, parent = self._stack_of, self._trie.parent
+        missing: list[int] = []
+        while node != NONE and node not in numbers:
             missing.append(node)
-            node = self._trie.parent[node]
-        number = None if node == NONE else self._stack_of[node]
+            node = parent[node]
+        number = None if node == NONE else numbers[node]
         for node in reversed(missing):
-            frame = self._frame(self._trie.frame[node])
-            category = self._frames["category"][frame]
-            number = self._stack_of[node] = _add(self._stacks, number, frame, category, 0)
+            self._prefixes.append(number)
+            self._frames_of_stacks.append(self._frame(self._trie.frame[node]))
+            number = numbers[node] = len(numbers)
         assert number is not None
         return number
 
@@ -275,20 +277,9 @@ class _Tables:
             category = _USER if frame.module else _OTHER
             if is_kernel(frame.module):
                 category = _KERNEL
+            code = -1, 0, category, 0, self._function(frame), None  # no address, no native symbol
             line = frame.line if frame.line > 0 else None
-            self._frame_of[number] = _add(
-                self._frames,
-                -1,
-                0,
-                category,
-                0,
-                self._function(frame),
-                None,
-                None,
-                None,
-                line,
-                None,
-            )
+            self._frame_of[number] = _add(self._frames, *code, None, None, line, None)
         return self._frame_of[number]
 
     def _function(self, frame: Frame) -> int:
@@ -310,8 +301,16 @@ class _Tables:
         return self._resource_of[library]
 
     def as_json(self) -> "Json":
+        n = len(self._prefixes)
+        categories = [self._frames["category"][frame] for frame in self._frames_of_stacks]
         return {
-            "stackTable": self._stacks,
+            "stackTable": {
+                "length": n,
+                "prefix": self._prefixes,
+                "frame": self._frames_of_stacks,
+                "category": categories,
+                "subcategory": [0] * n,
+            },
             "frameTable": self._frames,
             "funcTable": self._functions,
             "resourceTable": self._resources,

@@ -72,10 +72,7 @@ def _profiles(trie: Trie, type_index: int, paths: dict[int, str]) -> Iterator[st
 def _fits_in_order_of_time(trie: Trie) -> bool:
     if not trie.profile._run["has_times"]:
         return False
-    depth = [0] * len(trie.parent)
-    for node, parent in enumerate(trie.parent):
-        depth[node] = depth[parent] + 1 if parent < node else 1
-    frames = sum(map(depth.__getitem__, trie.node.tolist()))
+    frames = sum(map(trie.depths().__getitem__, trie.node.tolist()))
     return frames * len(trie.profile.sample_types) <= _MOST_FRAMES
 
 

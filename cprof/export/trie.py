@@ -53,6 +53,14 @@ class Trie:
             node = self.parent[node]
         return frames[::-1]
 
+    def depths(self) -> list[int]:
+        """How many frames each stack has."""
+        depths = [1] * len(self.parent)
+        for node, caller in enumerate(self.parent):
+            if caller != NONE:
+                depths[node] = depths[caller] + 1
+        return depths
+
     def sums(self, type_index: int) -> list[int]:
         """What each node has itself of one sample type."""
         sums = [0] * len(self.parent)

@@ -2,12 +2,15 @@
 
 import gzip
 import os
+from array import array
+from types import SimpleNamespace
 
 import pytest
 from pprofs import profile
 
 import cprof
-from cprof.export import EXTENSIONS, extension
+from cprof import _core
+from cprof.export import EXTENSIONS, chrome, extension, pprof
 from cprof.export.files import check_writable, replace
 
 
@@ -116,3 +119,63 @@ def test_labels_travel_in_the_file(tmp_path):
     p = profile({"f@p": 1}, comments=["cprof.label.version: v1"])
     p.write(tmp_path / "a.pb.gz")
     assert cprof.load(tmp_path / "a.pb.gz").labels == {"version": "v1"}
+
+
+# Both sides of a difference
+
+
+@pytest.fixture
+def sides():
+    """What a writer needs of a Diff."""
+    base = profile({"main@p;x@p": 7, "main@p;z;q@p": 3})
+    new = profile({"main@p;x@p": 4, "main@p;y@p": 3})
+    core = _core.merge([base._core, new._core])
+    return SimpleNamespace(base=base, new=new, _core=core)
+
+
+def test_pprof_of_a_difference_has_a_negative_base(sides, tmp_path):
+    pprof.write_diff(sides, str(tmp_path / "d.pb.gz"), 0)
+    p = cprof.load(tmp_path / "d.pb.gz")
+    assert p.totals == {"samples": -3, "cpu": -3_000_000}
+    assert {row.function: row.self for row in p.functions("samples") if row.self} == {
+        "x": -3, "y": 3, "q": -3,
+    }  # fmt: skip
+    labels = p._core.thread_labels
+    assert [(key, value) for row in labels for key, value, _ in row] == [("pprof::base", "true")]
+
+
+@pytest.mark.parametrize(
+    "known", [".speedscope.json", ".firefox.json", ".chrome.json", ".callgrind"]
+)
+def test_what_cannot_hold_negative_values_refuses_them(sides, tmp_path, known):
+    pprof.write_diff(sides, str(tmp_path / "d.pb.gz"), 0)
+    p = cprof.load(tmp_path / "d.pb.gz")
+    with pytest.raises(ValueError, match=r"2 of 4 rows have one of samples: is it a difference\?"):
+        p.write(tmp_path / f"d{known}")
+    assert [path.name for path in tmp_path.iterdir()] == ["d.pb.gz"]
+
+
+# Large profiles
+
+
+def test_a_chrome_trace_of_too_many_slices_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(chrome, "_MOST_SLICES", 3)
+    rows = {
+        "time": array("Q", range(10**9, 11 * 10**9, 10**9)),
+        "thread": array("I", [0] * 10),
+        "stack": array("I", [0, 1] * 5),
+        "values": [array("q", [1] * 10)],
+    }
+    none = 0xFFFFFFFF
+    core = _core.build({
+        "sample_types": [("cpu", "nanoseconds")], "mappings": [],
+        "functions": [(name, name, "", 0, "") for name in "ab"],
+        "locations": (array("Q", [1, 2]), array("I", [none] * 2)),
+        "lines": (array("I", [0, 1]), array("I", [0, 1]), array("q", [0] * 2), array("I", [0] * 2)),
+        "nodes": (array("I", [none] * 2), array("I", [0, 1])),
+        "threads": [(1, 1, "t", "t")], "rows": rows, "run": {"start_mono": 10**9}, "comments": [],
+    })  # fmt: skip
+    cprof.Profile(core).write(tmp_path / "a.chrome.json")
+    text = (tmp_path / "a.chrome.json").read_text()
+    assert "too many samples for a timeline" in text
+    assert text.count('"ph":"X"') == 2

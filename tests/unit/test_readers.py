@@ -1,5 +1,6 @@
 """Files of other programs: folded text, perf script, speedscope."""
 
+import gzip
 import json
 import re
 from collections import Counter
@@ -30,6 +31,25 @@ def refused(module, data) -> str:
 
 def selfs(p, sample_type=None) -> dict[str, int]:
     return {row.function: row.self for row in p.functions(sample_type) if row.self}
+
+
+@pytest.mark.parametrize(
+    ("text", "totals"),
+    [
+        ("prog;main 9\nprog;main;f 4\n", {"samples": 13}),
+        ("main 9\nmain;f 4\n", {"samples": 13}),
+        ("worker 1;cpu 2 [x] 3\n", {"samples": 3}),
+        ("t 12 1.000001: 5 cycles:\n\t 10 f (/bin/x)\n\n", {"samples": 1, "cycles": 5}),
+        ("t 12 \n\t 10 f (/bin/x)\n\n", {"samples": 1}),
+        (('{"shared": {"frames": [{"name": "f"}]}, "profiles": [{"type": "sampled", "unit": "none",'
+         ' "samples": [[0]], "weights": [4]}]}'), {"samples": 4}),
+    ],
+)  # fmt: skip
+def test_what_a_file_holds_decides(tmp_path, text, totals):
+    (tmp_path / "file").write_text(text)
+    (tmp_path / "file.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("file", "file.gz"):
+        assert cprof.load(tmp_path / name).totals == totals
 
 
 # Folded text
