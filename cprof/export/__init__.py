@@ -63,6 +63,6 @@ def write_diff(diff: "Diff", path: str, type_index: int) -> None:
     module = import_module(f"cprof.export.{_MODULES[known]}")
     if not hasattr(module, "write_diff"):
         raise ValueError(
-            f"a {known} file cannot hold a difference; .html, .svg, .png, .csv and .folded can"
+            f"a {known} file cannot hold a difference; .html .pb.gz .folded .csv .svg .png can"
         )
     module.write_diff(diff, path, type_index)
