@@ -221,7 +221,7 @@ class Profile:
         this is a window itself); t1 None is the end.
 
         Raises ValueError for a negative or reversed span, CprofError when the profile has
-        no times (pprof files keep none).
+        no times (as pprof files, but for those whose samples carry a label timestamp_ns).
         """
         if not (0 <= t0 < _MAX_SECONDS and (t1 is None or t0 <= t1 < _MAX_SECONDS)):
             raise ValueError(f"no window from {t0} to {t1} s: need 0 <= t0 <= t1")
