@@ -126,13 +126,17 @@ class Contrast:
                 low = z
         return t_tail(low, self.df)
 
-    def p_score(self) -> float:
-        """By the score test with the variance of both sides together."""
+    def z_score(self) -> float:
+        """By how many standard errors, of both sides together, they differ."""
         n = sum(self.n)
         pooled = sum(self.counts) / n
         spread = pooled * (1 - pooled) if self.is_share else pooled
         error = math.sqrt(max(spread, 0.0) * sum(1 / n for n in self.n))
-        return t_tail(self.delta / error, self.df) if error > 0 else 1.0
+        return abs(self.delta) / error if error > 0 else 0.0
+
+    def p_score(self) -> float:
+        """By the score test."""
+        return t_tail(self.z_score(), self.df)
 
     def p_exact(self) -> float:
         """By counts, which hold where there are few."""

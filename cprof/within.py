@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 
 from cprof import stats
-from cprof.contrast import Contrast, Side
+from cprof.contrast import LEAST, Contrast, Side
 from cprof.diff import Diff
 from cprof.diff_notes import notes
 from cprof.profile import Profile
@@ -13,6 +13,8 @@ from cprof.rows import DiffRow
 from cprof.sides import NONE, Items, Sums, check_values, merged, unit_of
 
 ALPHA = 0.05
+_FEW_EVENTS = 5  # of a function from one caller, on both sides: no use to test
+_CLEARLY_SAME = 1.95  # standard errors: p > 0.05 with any degrees of freedom
 NAMES = ("the base", "the new side")
 
 
@@ -80,21 +82,50 @@ def _caller_tests(
     functions: Mapping[int, Contrast],
 ) -> dict[int, float]:
     """By function the p-value that the same callers call it, in the same parts: the smallest
-    over its callers, times how many of them could tell (Bonferroni). A function says as much
+    over its callers, times their number (Bonferroni). A function says as much
     of its callers as it has effective events."""
     of: dict[int, list[int]] = {}
     for pair, (function, _) in enumerate(pairs):
         of.setdefault(function, []).append(n_functions + pair)
-    of = {f: p for f, p in of.items() if len(p) > 1 and all(s.value(f) for s in sums)}
-    sides = _sides(sums, [(pair, f) for f, several in of.items() for pair in several])
-    tests = {}
+    tests, ratios = {}, []
     for function, several in of.items():
-        most = functions[function].counts
-        contrasts = [Contrast(*next(sides), True, most) for _ in several]
-        p = [max(c.p_score(), c.p_exact()) for c in contrasts if c.p_least() < ALPHA]
-        if p:
-            tests[function] = min(min(p) * len(p), 1.0)
-    return tests
+        if len(several) > 1 and all(s.value(function) for s in sums):
+            able = [pair for pair in several if _n_events(sums, pair) >= _FEW_EVENTS]
+            tests[function] = (len(able), [1.0])
+            ratios += [(pair, function) for pair in able if _may_differ(sums, pair, function)]
+    for (_, function), pair_of_sides in zip(ratios, _sides(sums, ratios), strict=True):
+        contrast = Contrast(*pair_of_sides, True, functions[function].counts)
+        tests[function][1].append(_p_of_part(contrast))
+    return {f: min(min(p) * n, 1.0) for f, (n, p) in tests.items() if n}
+
+
+def _may_differ(sums: Sequence[Sums], pair: int, function: int) -> bool:
+    """Could the parts of `function` that are `pair` differ by more than chance, if samples
+    were as sure as they can be (`contrast.LEAST`)?"""
+    wholes = [s.value(function) for s in sums]
+    values = [s.value(pair) for s in sums]
+    pooled = sum(values) / sum(wholes)
+    spread = (
+        pooled
+        * (1 - pooled)
+        * sum(s.squares[function] / s.value(function) / s.value(function) for s in sums)
+        * LEAST
+    )
+    delta = values[1] / wholes[1] - values[0] / wholes[0]
+    return delta * delta > _CLEARLY_SAME**2 * spread
+
+
+def _n_events(sums: Sequence[Sums], item: int) -> float:
+    """On both sides, as if all were equal."""
+    total = sum(s.value(item) for s in sums)
+    return total * total / (sum(s.squares[item] for s in sums) or 1.0)
+
+
+def _p_of_part(contrast: Contrast) -> float:
+    """1 where it is clear that it is not below 0.05."""
+    if contrast.z_score() < _CLEARLY_SAME:
+        return 1.0
+    return max(contrast.p_score(), contrast.p_exact())
 
 
 def _rows(
