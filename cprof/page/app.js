@@ -309,7 +309,7 @@ class App {
     const { data, whole, unit } = this;
     const name = { name: "function", title: "Function and module", isText: true,
       value: (row) => data.label(row.key), text: (row) => data.label(row.key) };
-    if (data.isDiff) return [...this.diffColumns(), name];
+    if (data.isDiff) return [name, ...this.diffColumns()];
     const sums = ["self", "total"].flatMap((kind) => {
       const meaning = kind === "self" ? "in the function itself" : "in it and in what it calls";
       const value = (row) => row[kind][0], largest = rows.reduce((most, row) => Math.max(most, value(row)), 1);
@@ -321,7 +321,7 @@ class App {
           text: (row) => (whole[0] ? formatShare(value(row) / whole[0]) : "") },
       ];
     });
-    return [...sums, name];
+    return [name, ...sums];
   }
 
   diffColumns() {
@@ -355,10 +355,13 @@ class App {
     ];
   }
 
+  /** "+1.2 … +3.4 pp": the unit once where both ends have the same. */
   intervalText(row) {
-    if (!row || row.low === null) return "";
-    const text = (value) => (value === null ? "?" : formatDelta(value, this.data.mode, this.unit));
-    return `${text(row.low)} … ${text(row.high)}`;
+    if (!row || (row.low === null && row.high === null)) return "";
+    const [low, high] = [row.low, row.high].map((value) =>
+      (value === null ? "?" : formatDelta(value, this.data.mode, this.unit)));
+    const unit = / \S+$/.exec(high)?.[0] ?? "";
+    return `${unit && low.endsWith(unit) ? low.slice(0, -unit.length) : low} … ${high}`;
   }
 
   showDetail() {

@@ -1,6 +1,6 @@
 // The table of functions: DOM text, sorted by any column.
 
-const ROWS_SHOWN = 200;
+const ROWS_SHOWN = 100;
 
 /** Rows {key, self, total} of every function with any value; self and total by side. */
 function functionRows(tree, nFunctions) {
