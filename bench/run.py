@@ -21,6 +21,7 @@ NAMES = (
     "startup",
     "files",
     "recording",
+    "page",
     "lines",
     "analysis",
 )

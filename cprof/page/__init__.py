@@ -23,10 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
     from typing import Any as Diff
-    from typing import Any as Recording
 
     from cprof.profile import Profile
-
+    from cprof.recording import Recording
 
 _SCRIPTS = (
     "data.js", "tree.js", "format.js", "color.js", "canvas.js", "table.js", "code.js",
@@ -194,6 +193,18 @@ def _data(
     return text
 
 
+def _negative_note(gathered: Gathered) -> list[str]:
+    """What is to be said of values below 0, which imported differences have."""
+    types = gathered.core.sample_types
+    below = [
+        name for (name, _), v in zip(types, gathered.values, strict=True) if min(v, default=0) < 0
+    ]
+    if not below:
+        return []
+    names = printable(", ".join(below))
+    return [f"There are negative values of {names}: sums have them, what is below 0 is not drawn."]
+
+
 def _pruned_note(gathered: Gathered) -> str:
     return (
         f"To keep this page small, {plural(gathered.n_pruned, 'call path')} with at most "
@@ -211,7 +222,7 @@ def _encode(
          **{name: getattr(row, name) for name in ("delta", "low", "high", "q", "state")}}
         for row in rows if (row.function, row.module) in number
     ]  # fmt: skip
-    notes = [*facts["notes"], *cuts]
+    notes = [*facts["notes"], *_negative_note(gathered), *cuts]
     return gathered.encode({**facts, "notes": notes, "diffRows": diff_rows})
 
 

@@ -678,6 +678,7 @@ const app = new App([...document.querySelectorAll("script.profile")].map((node) 
 app.open().then(() => {
   app.flame.draw();
   document.documentElement.dataset.ready = "";
+  performance.mark("ready");
 }, (error) => {
   byId("empty").hidden = false;
   byId("empty").textContent = `This page cannot be shown: ${error.message}`;

@@ -105,14 +105,11 @@ class Flame {
   }
 
   draw() {
-    const { context, canvas } = this, style = getComputedStyle(canvas);
+    const { context, canvas } = this;
     const ratio = canvas.width / (this.width || 1);
-    this.ink = style.getPropertyValue("--frame-ink");
-    this.gap = style.getPropertyValue("--stage");
-    this.mark = style.getPropertyValue("--select");
     this.lastHome = this.home;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.fillStyle = this.gap;
+    context.fillStyle = colors().paper;
     context.fillRect(0, 0, this.width, this.height);
     context.font = FONT;
     context.textBaseline = "middle";
@@ -129,14 +126,14 @@ class Flame {
   }
 
   drawLevel(band, level, y, pixel) {
-    const { context, scale, isMatch } = this, { left, tree } = band;
+    const { context, scale, isMatch, width: room } = this, { left, tree } = band;
     const from = this.view.left * this.whole, until = this.view.right * this.whole;
     const labels = [], marked = [];
     let drawn = -1; // up to which x
     for (let k = Math.max(firstAfter(level, band, from) - 1, 0); k < level.length; k++) {
       const node = level[k];
       if (left[node] >= until) break;
-      const end = Math.min((left[node] + tree.width[node] - from) * scale, this.width);
+      const end = Math.min((left[node] + tree.width[node] - from) * scale, room);
       if (end < drawn + pixel) continue;
       const start = Math.max((left[node] - from) * scale, drawn, 0);
       const width = Math.max(end - start, pixel);
@@ -148,14 +145,14 @@ class Flame {
       if (width >= MIN_LABEL) labels.push([node, start, width]);
       drawn = start + width;
     }
-    context.fillStyle = this.ink;
+    context.fillStyle = colors().ink;
     for (const [node, start, width] of labels) {
       context.globalAlpha = !isMatch || isMatch(tree.key[node]) ? 1 : 0.5;
       const text = this.fit(this.label(tree.key[node]), width - 2 * PADDING);
       if (text) context.fillText(text, start + PADDING, y + ROW / 2);
     }
     context.globalAlpha = 1;
-    context.fillStyle = this.mark;
+    context.fillStyle = colors().select;
     for (const [start, width] of marked) context.fillRect(start, y + ROW - 3, width, 2);
   }
 
@@ -163,7 +160,7 @@ class Flame {
     const { context } = this, { x, y, width } = this.box(this.selected);
     const start = Math.max(x, 1), end = Math.min(x + width - 1, this.width - 1);
     if (end < 0 || start > this.width) return;
-    context.strokeStyle = this.mark;
+    context.strokeStyle = colors().select;
     context.lineWidth = 2;
     context.strokeRect(start, y, Math.max(end - start, 1), ROW - 1);
   }

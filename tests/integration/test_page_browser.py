@@ -386,9 +386,7 @@ def test_a_diff_says_base_new_and_delta(browser: Browser) -> None:
     assert numbers(tab)["samples"] == ["10", "0", ""]
     tab.click("#table-body tr:has-text('more')")
     assert numbers(tab)["total"] == ["10.0 %", "30.0 %", "+20.0 pp"]
-    assert tab.inner_text("#detail-note").startswith(
-        "grew: self +20.0 pp (95 % +12.0 … +28.0 pp"
-    )
+    assert tab.inner_text("#detail-note").startswith("grew: self +20.0 pp (95 % +12.0 … +28.0 pp")
     assert functions(tab)[0] == "more"  # by the size of the change
     row = tab.locator("#table-body tr", has_text="more").locator("td").all_inner_texts()
     assert row[1:6] == ["+20.0 pp", "10.0 %", "30.0 %", "+12.0 … +28.0 pp", "grew"]

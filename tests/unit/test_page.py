@@ -183,6 +183,13 @@ def test_what_is_pruned_stays_in_the_sums() -> None:
         assert shown <= function.total
 
 
+def test_negative_values_are_named() -> None:
+    (facts,) = decode(profile({"main@p;a@p": 5, "main@p;b@p": -2}).html())
+    assert any("negative values of samples, cpu" in note for note in facts["notes"])
+    assert sum(facts["value0"]) == 3
+    assert decode(profile(STACKS).html())[0]["notes"] == []
+
+
 def test_a_limit_too_small_for_any_page_is_refused() -> None:
     with pytest.raises(ValueError, match="max_bytes=1000: the smallest page"):
         profile(STACKS).html(max_bytes=1000)
