@@ -5,8 +5,7 @@ from cprof.page import page
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any as Diff
-
+    from cprof.diff import Diff
     from cprof.profile import Profile
 
 

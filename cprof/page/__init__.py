@@ -10,6 +10,7 @@ import base64
 import functools
 import hashlib
 import html
+import math
 import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -22,8 +23,8 @@ from cprof.report import plural, share, stacks_line, summary
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-    from typing import Any as Diff
 
+    from cprof.diff import Diff
     from cprof.profile import Profile
     from cprof.recording import Recording
 
@@ -34,6 +35,7 @@ _SCRIPTS = (
 _SOURCE_MAX = 1 << 20  # characters of source in a page
 _SMALLEST = 200  # call paths: no page is pruned further
 _TRIES = 8
+_NUMBERS = ("delta", "low", "high", "q")  # of a row of a diff
 
 
 def page(
@@ -219,11 +221,16 @@ def _encode(
     number = {row[:2]: i for i, row in enumerate(gathered.functions)}
     diff_rows = [
         {"key": number[row.function, row.module],
-         **{name: getattr(row, name) for name in ("delta", "low", "high", "q", "state")}}
+         "state": row.state, **{name: _finite(getattr(row, name)) for name in _NUMBERS}}
         for row in rows if (row.function, row.module) in number
     ]  # fmt: skip
     notes = [*facts["notes"], *_negative_note(gathered), *cuts]
     return gathered.encode({**facts, "notes": notes, "diffRows": diff_rows})
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity, and no NaN: the page shows None as unknown."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 # The file

@@ -429,7 +429,7 @@ class App {
       notes.push(`from ${seconds(tree.since[node])} to ${seconds(tree.until[node])} s`);
     }
     const parent = tree.parent[node];
-    if (node && tree.width[parent]) notes.push(`${formatShare(tree.width[node] / tree.width[parent])} of ${this.data.label(tree.key[parent])}`);
+    if (node && tree.width[parent]) notes.push(`${formatShare(tree.width[node] / tree.width[parent])} of ${shortName(this.data.label(tree.key[parent]))}`);
     return notes.join("; ");
   }
 
