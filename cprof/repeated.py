@@ -5,10 +5,18 @@ spread is usual. So each function's variance is moderated by that of all: by how
 itself estimated (Smyth, Statistical Applications in Genetics and Molecular Biology 3, 2004,
 "limma"). Its t has then more degrees of freedom than the runs give, and a q of 0.05 can be
 reached with few runs, where a permutation of 5 and 5 cannot go below 2 / 252.
+
+That rests on a model. From 4 and 4 runs on, what a function must exceed besides is the
+largest t of *all* functions when runs change sides (Westfall and Young 1993, maxT): one
+test for all of them, so 2 / 252 is small enough, and it needs no model.
 """
 
 import math
+import random
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import combinations
+from operator import itemgetter
 
 from cprof import stats
 from cprof.contrast import LEAST
@@ -20,8 +28,8 @@ from cprof.sides import Items, check_values, merged, run_sums, unit_of
 from cprof.within import ALPHA, state_of
 
 _POWER = 0.8
-_PRIOR_MAX = 20.0  # however alike functions seem to be
 _FEW = 3  # functions do not tell how alike they are
+_EXCHANGES = 500  # that are drawn where there are more
 _TINY = 1e-4
 
 
@@ -93,14 +101,65 @@ class Moderated:
         usual = usual_variances(means, variances, least)
         self.prior, factor = _prior([v / u for v, u in zip(variances, usual, strict=True)], self.df)
         self.total_df = self.df + self.prior
+        self.squares = [self.prior * factor * u for u in usual]  # what the prior counts for
         self.variances = [
-            (self.prior * factor * u + self.df * v) / self.total_df
-            for v, u in zip(variances, usual, strict=True)
+            (square + self.df * v) / self.total_df
+            for square, v in zip(self.squares, variances, strict=True)
         ]
+        self.table = table
         self.errors = [math.sqrt(v * (1 / n_base + 1 / n_new)) for v in self.variances]
 
     def p(self, i: int) -> float:
         return stats.t_tail((self.new[i] - self.base[i]) / self.errors[i], self.total_df)
+
+    def p_largest(self) -> list[float]:
+        """By row, how often the largest t of all rows is as large as this row's when runs
+        change sides; an empty list where so few runs could not say so at 5 %."""
+        exchanges = _exchanges(*self.n)
+        if not exchanges:
+            return []
+        scale = 1 / self.n[0] + 1 / self.n[1]
+        rows = []
+        for row, square in zip(self.table, self.squares, strict=True):
+            mean = math.fsum(row) / len(row)
+            centred = tuple(x - mean for x in row)
+            rows.append((centred, square + math.fsum(x * x for x in centred)))
+        largest = []
+        for side in exchanges:
+            part = itemgetter(*side)
+            # the difference of means is `scale` times the side's sum, and what is not between
+            # the sides is within them
+            largest.append(
+                max(
+                    moved / (square - moved)
+                    for c, square in rows
+                    if (moved := scale * sum(part(c)) ** 2)
+                )
+            )
+        largest.sort()
+        own = itemgetter(*range(self.n[0]))
+        p = []
+        for c, square in rows:
+            moved = scale * sum(own(c)) ** 2
+            p.append(_part_above(largest, moved / (square - moved)))
+        return p
+
+
+def _exchanges(n_base: int, n_new: int) -> list[tuple[int, ...]]:
+    """The runs that become the base: all ways, or some that are drawn, the true one among
+    them; none where the true one could not be one of the rarest 5 %."""
+    n, alike = n_base + n_new, 2 if n_base == n_new else 1
+    if n_base < 2 or n_new < 2 or alike / math.comb(n, n_base) > ALPHA:
+        return []
+    if math.comb(n, n_base) <= _EXCHANGES:
+        return list(combinations(range(n), n_base))
+    draw = random.Random(0)
+    drawn = (tuple(draw.sample(range(n), n_base)) for _ in range(_EXCHANGES - 1))
+    return [tuple(range(n_base)), *drawn]
+
+
+def _part_above(ordered: Sequence[float], value: float) -> float:
+    return 1 - bisect_left(ordered, value * (1 - 1e-9)) / len(ordered)
 
 
 def usual_variances(
@@ -136,15 +195,16 @@ def _prior(ratios: Sequence[float], df: float) -> tuple[float, float]:
     """Degrees of freedom of the common variance and its factor, from how much the functions'
     variances, as parts of the usual, differ beyond chance (Smyth 2004, section 6.2)."""
     logs = [math.log(max(r, _TINY)) for r in ratios]
+    most = max(6.0, 1.5 * df)  # however alike functions seem
     if len(logs) < _FEW:
-        return _PRIOR_MAX / 2, 1.0
+        return most / 2, 1.0
     e = [z - _digamma(df / 2) + math.log(df / 2) for z in logs]
     mean = math.fsum(e) / len(e)
     spread = math.fsum((x - mean) ** 2 for x in e) / (len(e) - 1) - _trigamma(df / 2)
     if spread <= 0:
-        return _PRIOR_MAX, math.exp(mean)
+        return most, math.exp(mean)
     half = _trigamma_inverse(spread)
-    return min(2 * half, _PRIOR_MAX), math.exp(mean + _digamma(half) - math.log(half))
+    return min(2 * half, most), math.exp(mean + _digamma(half) - math.log(half))
 
 
 def _digamma(x: float) -> float:
@@ -183,6 +243,8 @@ def _trigamma_inverse(y: float) -> float:
 def _rows(names: Sequence[tuple[str, str]], tests: Moderated, mode: str) -> list[DiffRow]:
     p = [tests.p(i) for i in range(len(names))]
     q = stats.benjamini_hochberg(p)
+    if largest := tests.p_largest():
+        q = [max(pair) for pair in zip(q, largest, strict=True)]
     reach = stats.critical(1 - ALPHA, tests.total_df)
     rows = []
     for i, name in enumerate(names):

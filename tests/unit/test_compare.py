@@ -51,6 +51,27 @@ def test_no_change_makes_no_alarm_and_intervals_hold_it(k):
     assert 0.93 <= held / rows <= 0.97
 
 
+def test_functions_that_differ_in_how_noisy_they_are_make_no_alarms():
+    draw, n, alarms = random.Random(9), 80, 0
+    for _ in range(n):
+        noises = [0.04 * math.exp(draw.gauss(0, 0.7)) for _ in SHARES]
+        rows = [
+            [share * math.exp(draw.gauss(0, noise)) for _ in range(8)]
+            for share, noise in zip(SHARES, noises, strict=True)
+        ]
+        alarms += min(Moderated(rows, 4).p_largest()) < 0.05
+    assert alarms <= 9  # more have a chance of 1 in 100 where 5 % is the truth
+
+
+def test_the_largest_t_of_all_rows_when_runs_change_sides():
+    far = [1.0, 1.1, 0.9, 1.0, 1.05, 9.0, 9.1, 8.9, 9.0, 9.05]
+    rows = [far, [1, 2, 3, 4, 5, 1, 2, 3, 4, 5], [2, 1, 2, 1, 2, 1, 2, 1, 2, 1]]
+    p = Moderated(rows, 5).p_largest()
+    assert p[0] == pytest.approx(2 / 252)  # itself, and both sides exchanged
+    assert p[1] == 1.0
+    assert Moderated([row[2:8] for row in rows], 3).p_largest() == []  # 2 / 20 is not rare
+
+
 def test_new_and_gone_and_what_it_says():
     draw = random.Random(4)
     base = runs(draw, 3, [*SHARES, 0.03])
