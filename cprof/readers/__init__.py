@@ -7,6 +7,7 @@ Both get plain bytes where the file is compressed by gzip.
 """
 
 import os
+import re
 from importlib import import_module
 
 from cprof import _core
@@ -23,6 +24,7 @@ _FORMATS = ("speedscope", "perf_script", "folded")
 _HEAD = 64 * 1024
 _MOST = 1 << 30  # bytes of text
 _SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
+_OLD_PPROF = re.compile(rb"(heap|threadcreate|goroutine) profile:|--- (contention|heap|thread)z")
 
 
 def load(path: "str | os.PathLike[str]") -> "Profile | Recording":
@@ -40,7 +42,7 @@ def load(path: "str | os.PathLike[str]") -> "Profile | Recording":
         from cprof.recording import Recording
 
         return Recording.load(name)
-    if _format_of(head):
+    if _format_of(head, name):
         return _decode(_read_all(name), name)
     with translated(path=name, is_reading=True):
         return _from_pprof(_core.load_pprof(name))
@@ -78,7 +80,7 @@ def _decode(data: bytes, name: str) -> Profile:
     if data.startswith(_SQLITE):
         raise CprofError(f"{name}: a recording (.cprof) is read from a file, not from a pipe")
     with translated(path=name, is_reading=True):
-        reader = _format_of(data[:_HEAD])
+        reader = _format_of(data[:_HEAD], name)
         if reader:
             return Profile(reader.read(_plain(data, name), name))
         return _from_pprof(_core.decode_pprof(data, name))
@@ -96,8 +98,12 @@ def _from_pprof(core: _core.Profile) -> Profile:
     return profile
 
 
-def _format_of(head: bytes) -> "ModuleType | None":
+def _format_of(head: bytes, name: str) -> "ModuleType | None":
     """The reader of the text that begins like this."""
+    if _OLD_PPROF.match(head):
+        raise CorruptProfile(
+            f"{name}: an old text format of pprof: `go tool pprof -proto` makes a profile of it"
+        )
     if head.startswith(_GZIP):
         import zlib
 

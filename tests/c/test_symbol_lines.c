@@ -226,7 +226,7 @@ static void test_every_version_of_dwarf(void)
 {
     for (int version = 2; version <= 5; version++) {
         CHECK(sh("gcc -gdwarf-%d %s -o v%d", version, BUILD, version));
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "v%d", version);
         check_form(name);
     }
@@ -251,7 +251,7 @@ static void test_split_units(void)
 {
     for (int version = 4; version <= 5; version++) {
         struct answers lost = {0};
-        char name[16];
+        char name[24];
         snprintf(name, sizeof(name), "split%d", version);
         CHECK(sh("gcc -gdwarf-%d -gsplit-dwarf %s -o %s", version, BUILD, name));
         check_form(name);
