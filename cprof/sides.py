@@ -267,7 +267,8 @@ def share(
     (side,) = sums.sides(array("I", [0, whole]), [weight])
     n = sums.total / weight
     factor = side.factor(True) or n / min(n, CONSTANT)
-    low, high = wilson(side.value, n / factor, critical(confidence, side.df))
+    df = side.df if side.variance else CONSTANT  # nothing, or everything: it never varies
+    low, high = wilson(side.value, n / factor, critical(confidence, df))
     return Estimate(side.value, low, high, round(n), n / factor)
 
 

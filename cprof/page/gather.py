@@ -40,7 +40,7 @@ class Gathered:
     """
 
     def __init__(self, sides: "Sequence[Profile]", *, lines: bool, timed: bool) -> None:
-        if lines:
+        if lines and len(sides) == 1:  # a difference has rows for the frames that it knows
             sides = [p.with_lines() if p._core.wants_lines else p for p in sides]
         with translated():
             core = sides[0]._core if len(sides) == 1 else _core.merge([p._core for p in sides])
