@@ -1,5 +1,6 @@
 """What all tests share: the workloads, the command line, and another user to be."""
 
+import gc
 import os
 import shutil
 import signal
@@ -146,8 +147,10 @@ def clean_fds() -> Iterator[None]:
     with cprof.Recorder(command, freq=5000, unwind="libunwind") as first:
         first.wait()
     del first
+    gc.collect()  # what tests before this one left behind
     before = len(os.listdir("/proc/self/fd"))
     yield
+    gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before, "file descriptors were leaked"
 
 
