@@ -118,4 +118,7 @@ def test_quality_is_the_documented_one(profile):
     assert quality["unwound"].get("libunwind", 0) == quality["fallback"]
     assert quality["fallback"] <= 0.01 * profile.samples
     assert quality["rate_asked"] == 997
-    assert quality["rate_reached"] == pytest.approx(997, rel=0.08)
+    # Tasks that are made while a period is in force keep it, and it is within 10 % of the mean;
+    # what a sample stands for is its own period, so the CPU time comes out right all the same.
+    assert quality["rate_reached"] == pytest.approx(997, rel=0.12)
+    assert quality["coverage"] == pytest.approx(1, abs=0.03)

@@ -227,7 +227,7 @@ def test_signal_handler_on_an_alternate_stack(workload, tmp_path, unwind):
     for stack in handling:
         assert stack[0] in ("[other stack]", *BEFORE_MAIN), stack
     ended = profile.quality["ends"].get("other_stack", 0)
-    assert ended == sum(n for s, n in handling.items() if s[0] == "[other stack]")
+    assert ended == sum(n for s, n in counts.items() if s[0] == "[other stack]")
 
 
 def test_deep_recursion_is_cut_and_counted(workload):

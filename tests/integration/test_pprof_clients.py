@@ -23,6 +23,7 @@ def recording(workload, tmp_path_factory):
     path = tmp_path_factory.mktemp("recording") / "out.pb.gz"
     profile = cprof.record([str(workload("threads.c")), "1"])
     profile += cprof.record([str(workload("shapes.cc")), "0.5"])
+    profile = profile.with_lines()  # which a file has: also inlined functions of the C library
     profile.write(path)
     return profile, path
 
