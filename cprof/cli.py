@@ -252,6 +252,10 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("-taghide", metavar="REGEX", help="no keys that match")
     options.add_json(verb, "key, value, unit, total")
 
+    verb = add("comments", "cli_read.comments", "what the makers of profiles noted in them")
+    options.add_files(verb)
+    verb.add_argument("--json", action="store_true", help="an object with rows: the comments")
+
     verb = add(
         "list", "cli_read.list_lines", "the source of functions, with the cost of each line",
         usage="cprof list [options] FILE ... REGEX",

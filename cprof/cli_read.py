@@ -339,6 +339,14 @@ def tags(args: argparse.Namespace) -> int:
     return _print([found.text(shown=ask.shown)])
 
 
+def comments(args: argparse.Namespace) -> int:
+    """Those of all files, each once."""
+    found = dict.fromkeys(c for path in args.files for c in _load(path, None)._run["comments"])
+    if args.json:
+        return cli.print_json({"rows": list(found)})
+    return _print(map(_printable, found))
+
+
 def _printable(line: str) -> str:
     from cprof.names import printable
 

@@ -1,25 +1,50 @@
-"""`go tool pprof` as the independent reader of our files: its numbers, in nanoseconds."""
+"""`go tool pprof` as the independent reader of our files: its numbers, in nanoseconds, or as
+they are written (`read=str`)."""
 
 import os
+import posixpath
 import re
 import subprocess
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 _NUMBER = r"-?[\d.]+(?:e-?\d+)?"
+_VALUE = rf"({_NUMBER}[A-Za-z]*)"
+
+Read = Callable[[str], Any]
 
 
-def parse_top(text: str) -> "tuple[int, dict[str, list[int]]]":
+def whole(text: str) -> int:
+    """The number before the unit."""
+    found = re.match(_NUMBER, text)
+    assert found, text
+    return int(float(found[0]))
+
+
+def printed(row: dict[str, Any]) -> str:
+    """The name of a row of ours as pprof prints it (NodeInfo.PrintableName of its graph.go)."""
+    address = f"{row['address']:016x}" if row.get("address") else ""
+    if not row["function"] and not row.get("file"):
+        name = f"[{row['module']}]" if row["module"] else "<unknown>"
+        return f"{address} {name}".strip()
+    file = posixpath.normpath(row["file"]) if row.get("file") else ""
+    at = f"{file}:{row['line']}" if row.get("line") else file
+    return " ".join(part for part in (address, row["function"], at) if part)
+
+
+def parse_top(text: str, read: Read = whole) -> "tuple[Any, dict[str, list[Any]]]":
     """The total of a -top, and (flat, cum) of each function."""
-    total = re.search(rf"of ({_NUMBER})\w* total", text)
+    total = re.search(rf"of {_VALUE} total", text)
     assert total, text[:500]
-    rows: dict[str, list[int]] = {}
-    line = rf" *({_NUMBER})\w* +{_NUMBER}% +{_NUMBER}% +({_NUMBER})\w* +{_NUMBER}% +(.*)"
+    rows: dict[str, list[Any]] = {}
+    line = rf" *{_VALUE} +{_NUMBER}% +{_NUMBER}% +{_VALUE} +{_NUMBER}% +(.*)"
     for found in re.finditer(rf"^{line}$", text, re.MULTILINE):
         name = found[3].removesuffix(" (inline)").removesuffix(" (partial-inline)")
         assert name not in rows, name
-        rows[name] = [int(float(found[1])), int(float(found[2]))]
-    return int(float(total[1])), rows
+        rows[name] = [read(found[1]), read(found[2])]
+    return read(total[1]), rows
 
 
 class GoPprof:
@@ -84,52 +109,53 @@ class GoPprof:
         return sum(int(float(v[1])) for v in values if v)
 
 
-_ROW = re.compile(rf" *({_NUMBER})\w* +{_NUMBER}% +{_NUMBER}% +({_NUMBER})\w* +{_NUMBER}% +\| (.*)")
-_CALL = re.compile(rf" *({_NUMBER})\w* +{_NUMBER}% +\|   (.*)")
+_ROW = re.compile(rf" *{_VALUE} +{_NUMBER}% +{_NUMBER}% +{_VALUE} +{_NUMBER}% +\| (.*)")
+_CALL = re.compile(rf" *{_VALUE} +{_NUMBER}% +\|   (.*)")
 _INLINE = " (inline)"
 
 
-def parse_tree(text: str) -> "dict[str, tuple[list[int], dict[str, int], dict[str, int]]]":
+def parse_tree(
+    text: str, read: Read = whole
+) -> "dict[str, tuple[list[Any], dict[str, Any], dict[str, Any]]]":
     """(flat, cum), what its callers and what its callees cost, of each node of -tree or -peek."""
     nodes = {}
     for block in re.split(r"^-+\+-+ *$", text, flags=re.MULTILINE)[1:]:
-        ends: list[dict[str, int]] = [{}, {}]
-        name, own = "", [0, 0]
+        ends: list[dict[str, Any]] = [{}, {}]
+        name, own = "", [read("0"), read("0")]
         for line in block.splitlines():
             if row := _ROW.fullmatch(line):
-                name, own = row[3], [int(float(row[1])), int(float(row[2]))]
+                name, own = row[3], [read(row[1]), read(row[2])]
             elif call := _CALL.fullmatch(line):
-                ends[bool(name)][call[2].removesuffix(_INLINE)] = int(float(call[1]))
+                ends[bool(name)][call[2].removesuffix(_INLINE)] = read(call[1])
         if name:
             assert name not in nodes
             nodes[name] = (own, *ends)
     return nodes
 
 
-def parse_traces(text: str) -> "dict[tuple[str, ...], int]":
-    """The sum of each stack of names, leaf first."""
-    sums: dict[tuple[str, ...], int] = {}
+def parse_traces(text: str) -> "dict[tuple[str, ...], list[str]]":
+    """The values of each stack of names, leaf first."""
+    values: dict[tuple[str, ...], list[str]] = {}
+    first = re.compile(rf" *{_VALUE}   (\S.*)")
     for block in re.split(r"^-+\+-+$", text, flags=re.MULTILINE)[1:-1]:
         lines = block.strip("\n").splitlines()
-        first = rf" *({_NUMBER})(?:ns|B|)   (\S.*)"
-        at = next(i for i, line in enumerate(lines) if re.fullmatch(first, line))
-        leaf = re.fullmatch(first, lines[at])
+        at = next(i for i, line in enumerate(lines) if first.fullmatch(line))
+        leaf = first.fullmatch(lines[at])
         assert leaf
         names = [leaf[2], *(line.strip() for line in lines[at + 1 :])]
-        stack = tuple(name.removesuffix(_INLINE) for name in names)
-        sums[stack] = sums.get(stack, 0) + int(float(leaf[1]))
-    return sums
+        values.setdefault(tuple(name.removesuffix(_INLINE) for name in names), []).append(leaf[1])
+    return values
 
 
-def parse_tags(text: str) -> "dict[tuple[str, str], int]":
+def parse_tags(text: str, read: Read = whole) -> "dict[tuple[str, str], Any]":
     """The sum of each (key, value) of -tags, values as they are written there."""
     sums = {}
     key = ""
     for line in text.splitlines():
         if head := re.match(r" *(.*): +Total ", line):
             key = head[1]
-        elif row := re.match(rf" *({_NUMBER})\w*(?: \( *{_NUMBER}%\))?: (.*)", line):
-            sums[key, row[2]] = int(float(row[1]))
+        elif row := re.match(rf" *{_VALUE}(?: \( *{_NUMBER}%\))?: (.*)", line):
+            sums[key, row[2]] = read(row[1])
     return sums
 
 

@@ -1,18 +1,14 @@
 """Our files in the reference reader, and the reference's own files in ours."""
 
-import json
 import re
 import subprocess
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from answers import stacks
-from permission import perf_refusal, unavailable
+from permission import perf_refusal
 
 import cprof
-
-PPROF = "github.com/google/pprof@v0.0.0-20240727154555-813a5fbdbec8"
 
 
 @pytest.fixture(scope="module")
@@ -119,19 +115,6 @@ def test_difference_made_by_the_go_tool_has_negative_values(pprof, workload, tmp
 
 
 # Files of google/pprof
-
-
-@pytest.fixture(scope="module")
-def samples(pprof, tmp_path_factory) -> Path:
-    """google/pprof's source with its sample files."""
-    command = [pprof.go, "mod", "download", "-json", PPROF]
-    done = subprocess.run(
-        command, env=pprof.env, cwd=tmp_path_factory.mktemp("module"),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        unavailable(f"cannot fetch google/pprof: {done.stdout}{done.stderr}"[:300])
-    return Path(json.loads(done.stdout)["Dir"])
 
 
 SAMPLES = ("profile/testdata", "internal/proftest/testdata", "internal/report/testdata")
