@@ -109,7 +109,12 @@ class Profile:
     def with_comments(self, comments: Sequence[str], /) -> Profile:
         """The same rows with `comments` added after the ones there are (labels)."""
     def functions(self, type: int, /) -> list[tuple[str, str, int, int, str, int]]:
-        """(function, module, self, total, filename, start_line) in order of self."""
+        """(function, module, self, total, filename, start_line) in order of self, whatever
+        its sign."""
+    def top(
+        self, type: int, most: int, /
+    ) -> tuple[list[tuple[str, str, int, int, str, int]], int]:
+        """The first `most` of functions(), and how many there are."""
     def tree(self, type: int, /) -> list[tuple[int, str, str, int, int, int, str, int]]:
         """(parent, function, module, depth, self, total, filename, start_line); entry 0 is the
         root of all with parent -1; children after parents, siblings by total."""

@@ -1,6 +1,7 @@
 """Question: one sample type of a profile, and how its values are to be taken and shown; what
 `Profile`'s verbs and the command's are made of."""
 
+import sys
 from collections.abc import Sequence
 
 from cprof import _core, labels
@@ -55,24 +56,6 @@ class Question:
             lines.append(f"showing {name} ({unit})")
         return lines
 
-    def rows(
-        self, granularity: str = "functions", *, cum: bool = False, min_share: float = 0.0
-    ) -> "list[FunctionRow | Place]":
-        """All functions, or places, whose total is at least `min_share` of the whole, in order
-        of self (or total)."""
-        if granularity == "functions" and not self.mean and not cum and not min_share:
-            rows = [FunctionRow(*row[:4]) for row in self._core.functions(self.index)]
-            if rows and rows[-1].self < 0:  # less a base: what shrank counts as what grew
-                rows.sort(key=lambda row: -abs(row.self))
-            return list(rows)
-        graph = graphs.graph(
-            self._core, self.index, granularity, cum=cum, mean=self.mean,
-            trim=Trim(min_share, 0.0, 0), of=self.whole,
-        )  # fmt: skip
-        if granularity != "functions":
-            return list(graph.nodes)
-        return [FunctionRow(n.function, n.module, n.self, n.total) for n in graph.nodes]
-
     def table(
         self,
         n: int | None = None,
@@ -81,18 +64,37 @@ class Question:
         cum: bool = False,
         min_share: float = 0.0,
     ) -> Table:
-        """The first `n` rows as a table."""
+        """The functions, or places, whose total is at least `min_share` of the whole, in order
+        of self (or total), or the first `n` of them."""
         if n is not None and n < 0:
             raise ValueError(f"cannot show {n} rows")
-        rows = self.rows(granularity, cum=cum, min_share=min_share)
+        most = sys.maxsize if n is None else n
+        if granularity == "functions" and not self.mean and not cum and not min_share:
+            first, n_rows = self._core.top(self.index, most)
+            rows: list[FunctionRow | Place] = [FunctionRow(*row[:4]) for row in first]
+        else:
+            rows = self._places(granularity, cum=cum, min_share=min_share)
+            n_rows = len(rows)
         return Table(
-            rows[:n],
+            rows[:most],
             heading=self.heading,
             unit=self._core.sample_types[self.index][1],
             total=self.whole,
-            n_functions=None if n is None else len(rows),
+            n_functions=None if n is None else n_rows,
             shown=self.shown,
         )
+
+    def _places(
+        self, granularity: str, *, cum: bool, min_share: float
+    ) -> "list[FunctionRow | Place]":
+        """By the call graph."""
+        graph = graphs.graph(
+            self._core, self.index, granularity, cum=cum, mean=self.mean,
+            trim=Trim(min_share, 0.0, 0), of=self.whole,
+        )  # fmt: skip
+        if granularity != "functions":
+            return list(graph.nodes)
+        return [FunctionRow(n.function, n.module, n.self, n.total) for n in graph.nodes]
 
     def graph(
         self, granularity: str = "functions", *, cum: bool = False, trim: Trim = WHOLE

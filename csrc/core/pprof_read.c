@@ -51,6 +51,7 @@ static const char *const KNOWN_TEXTS[N_KNOWN] = {"pid",
 static void ids_deinit(struct pprof_ids *ids)
 {
     free(ids->direct);
+    ids->direct = NULL;
     cprof_map_deinit(&ids->others);
 }
 
@@ -58,6 +59,7 @@ static void reader_deinit(struct pprof_reader *rd)
 {
     cprof_profile_unref(rd->p);
     cprof_stacks_unref(rd->s);
+    free(rd->owned);
     free(rd->strings);
     free(rd->functions);
     ids_deinit(&rd->mapping_ids);
@@ -470,6 +472,31 @@ static int read_tables(struct pprof_reader *rd)
     return pprof_each(rd, PROFILE_LOCATION, read_location);
 }
 
+/* Let go of all that only the tables needed: samples, and the stacks that are made of
+ * them, need most. The samples mostly come first in a file. */
+static void drop_tables(struct pprof_reader *rd)
+{
+    struct wire *samples = &rd->sections[PROFILE_SAMPLE].span;
+    uint8_t *kept = NULL;
+    size_t from, n;
+
+    free(rd->functions);
+    rd->functions = NULL;
+    ids_deinit(&rd->function_ids);
+    ids_deinit(&rd->mapping_ids);
+    cprof_stacks_close_tables(rd->s);
+    if (!rd->owned || !samples->at)
+        return;
+    from = (size_t)(samples->at - rd->owned);
+    n = (size_t)(samples->end - rd->owned);
+    kept = realloc(rd->owned, n);
+    if (!kept)
+        return;
+    rd->owned = kept;
+    samples->at = kept + from;
+    samples->end = kept + n;
+}
+
 static int read_message(struct pprof_reader *rd)
 {
     int r = pprof_check(rd, cprof_stacks_create(&rd->s));
@@ -478,6 +505,7 @@ static int read_message(struct pprof_reader *rd)
         (r = pprof_check_size(rd)) < 0 || (r = read_strings(rd)) < 0 ||
         (r = read_types(rd)) < 0 || (r = read_run(rd)) < 0 || (r = read_tables(rd)) < 0)
         return r;
+    drop_tables(rd);
     r = pprof_read_samples(rd);
     if (r >= 0)
         cprof_stacks_close(rd->s);
@@ -507,15 +535,15 @@ static bool is_legacy(const uint8_t *bytes, size_t n)
     return false;
 }
 
-int pprof_read_message(const uint8_t *bytes, size_t n, const char *name,
+int pprof_read_message(const uint8_t *bytes, size_t n, uint8_t *owned, const char *name,
                        struct cprof_profile **ret, struct cprof_error *err)
 {
-    struct pprof_reader rd = {.name = name, .err = err};
+    struct pprof_reader rd = {.name = name, .err = err, .owned = owned};
     int r;
 
     if (!n)
-        return pprof_bad(name, err, "is empty");
-    if (find_sections(&rd, bytes, n) && rd.sections[PROFILE_STRING].n)
+        r = pprof_bad(name, err, "is empty");
+    else if (find_sections(&rd, bytes, n) && rd.sections[PROFILE_STRING].n)
         r = read_message(&rd);
     else if (is_legacy(bytes, n))
         r = pprof_bad(name, err,

@@ -63,6 +63,7 @@ struct pprof_known_stack {
 struct pprof_reader {
     const char *name; /* for messages */
     struct cprof_error *err;
+    uint8_t *owned; /* the bytes, or NULL where they are somebody else's */
     struct pprof_section sections[PROFILE_N];
     uint64_t header[PROFILE_N]; /* the numbers among its fields */
     struct cprof_stacks *s;
@@ -98,8 +99,9 @@ int pprof_check_size(struct pprof_reader *rd);
 /* All samples, the tables being read. 0 or negative errno. */
 int pprof_read_samples(struct pprof_reader *rd);
 
-/* Read `n` bytes of protobuf; `name` stands in messages. As cprof_pprof_decode(). */
-int pprof_read_message(const uint8_t *bytes, size_t n, const char *name,
+/* Read `n` bytes of protobuf; `name` stands in messages. As cprof_pprof_decode(). Takes
+ * over `owned`, which is what `bytes` are to be freed by, or NULL. */
+int pprof_read_message(const uint8_t *bytes, size_t n, uint8_t *owned, const char *name,
                        struct cprof_profile **ret, struct cprof_error *err);
 
 /* The bytes are not a profile: say in words what is wrong. -EBADMSG. */

@@ -105,11 +105,16 @@ void cprof_stacks_unref(struct cprof_stacks *s)
     free(s);
 }
 
-void cprof_stacks_close(struct cprof_stacks *s)
+void cprof_stacks_close_tables(struct cprof_stacks *s)
 {
     cprof_map_deinit(&s->strings.ids);
     cprof_map_deinit(&s->function_ids);
     cprof_map_deinit(&s->location_ids);
+}
+
+void cprof_stacks_close(struct cprof_stacks *s)
+{
+    cprof_stacks_close_tables(s);
     cprof_map_deinit(&s->thread_ids);
     cprof_vec_free(&s->path);
     free(s->node_slots);
@@ -265,11 +270,13 @@ static int grow_node_slots(struct cprof_stacks *s)
         return 0;
     while ((s->nodes.n + 1) * 3 > n * 2) /* a copy begins with all its nodes */
         n *= 2;
+    free(s->node_slots); /* it is made anew from the nodes */
+    s->node_slots = NULL;
+    s->n_node_slots = 0;
     slots = malloc(n * sizeof(*slots));
     if (!slots)
         return -ENOMEM;
     memset(slots, 0xff, n * sizeof(*slots)); /* CPROF_NONE */
-    free(s->node_slots);
     s->node_slots = slots;
     s->n_node_slots = n;
     for (size_t i = 0; i < s->nodes.n; i++) {

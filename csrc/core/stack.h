@@ -123,6 +123,8 @@ void cprof_stacks_unref(struct cprof_stacks *stacks); /* accepts NULL */
 int cprof_stacks_copy(const struct cprof_stacks *from, struct cprof_stacks **ret);
 /* Let go of what only interning needs: nothing is to be added any more. */
 void cprof_stacks_close(struct cprof_stacks *s);
+/* The same where stacks and threads are still to come, but nothing that they are of. */
+void cprof_stacks_close_tables(struct cprof_stacks *s);
 /* Let strings and functions be interned into a copy again. 0 or -ENOMEM. */
 int cprof_stacks_reopen(struct cprof_stacks *s);
 

@@ -138,7 +138,7 @@ struct cprof_graph_edge {
     int64_t value;
 };
 struct cprof_graph {
-    struct cprof_frame_sum *nodes;  /* by self, then total (largest first), then name */
+    struct cprof_frame_sum *nodes;  /* largest self first, whatever its sign, then total */
     struct cprof_graph_edge *edges; /* largest value first */
     size_t n_nodes, n_edges;
 };

@@ -3,7 +3,6 @@
 void view_groups_deinit(struct view_groups *groups)
 {
     cprof_vec_free(&groups->all);
-    cprof_map_deinit(&groups->ids);
     free(groups->of_line);
     free(groups->of_location);
 }
@@ -109,6 +108,7 @@ int view_groups_init(struct view_groups *groups, const struct cprof_stacks *s,
         return -ENOMEM;
     for (uint32_t i = 0; i < s->locations.n && r == 0; i++)
         r = group_location(groups, i);
+    cprof_map_deinit(&groups->ids);
     return r;
 }
 

@@ -11,7 +11,7 @@ struct view_groups {
     enum cprof_granularity by;
     bool is_across_modules; /* the module of a function with a name is left out */
     CPROF_VEC(struct cprof_frame) all;
-    struct cprof_map ids;  /* hash of a frame -> number in all */
+    struct cprof_map ids;  /* while they are made: hash of a frame -> number in all */
     uint32_t *of_line;     /* by line of a location */
     uint32_t *of_location; /* of its one frame; CPROF_NONE where inlining made several */
 };

@@ -1,15 +1,10 @@
 #define _GNU_SOURCE /* qsort_r */
 #include "view_frames.h"
 
-struct place { /* a node in the order of the walk */
-    uint32_t location;
-    uint32_t end; /* where the places of all that it calls end */
-};
-
 struct step { /* a node on the path */
-    uint32_t location, end;
-    int64_t before;   /* sum of self of all places before its own */
+    uint32_t node;
     uint32_t last;    /* group of the innermost frame kept so far, CPROF_NONE: none */
+    int64_t before;   /* sum of self of all nodes before it */
     bool is_residual; /* frames that are not kept came after it */
 };
 
@@ -17,17 +12,18 @@ struct step { /* a node on the path */
  * which groups its callers hold: a node's total counts for a group only where the group
  * enters the path, so recursion counts once. Edges are counted the same way.
  *
- * The order is made first, with all that the walk needs: going through the trie from
- * child to child would wait for memory at every step. */
+ * The order is made first: going through the trie from child to child would wait for
+ * memory at every step. The trie may be most of what a profile takes, so 8 bytes a node
+ * are all that the walk adds. */
 struct walk {
     const struct view_groups *groups;
     const uint8_t *keep; /* by group; NULL: all are kept */
     bool wants_edges;
-    struct place *places;
-    int64_t *self; /* by place: of the rows that end there */
-    size_t n;      /* places */
-    struct step *path;
-    size_t depth;
+    uint32_t *order;         /* used nodes, callers first */
+    size_t n;                /* used nodes */
+    uint32_t *leaf;          /* by node: where in self, or CPROF_NONE */
+    CPROF_VEC(int64_t) self; /* of the rows that end at a node */
+    CPROF_VEC(struct step) path;
     int64_t sum;                              /* of self, up to here */
     uint32_t *n_on_path;                      /* by group */
     uint8_t *occurs;                          /* by group */
@@ -38,11 +34,19 @@ struct walk {
     CPROF_VEC(uint32_t) edge_path;            /* for each kept frame, or CPROF_NONE */
 };
 
+/* What only the walk needs. */
+static void drop_order(struct walk *walk)
+{
+    free(walk->order);
+    free(walk->leaf);
+    walk->order = walk->leaf = NULL;
+    cprof_vec_free(&walk->self);
+    cprof_vec_free(&walk->path);
+}
+
 static void walk_deinit(struct walk *walk)
 {
-    free(walk->places);
-    free(walk->self);
-    free(walk->path);
+    drop_order(walk);
     free(walk->n_on_path);
     free(walk->occurs);
     free(walk->sums);
@@ -75,51 +79,50 @@ static uint32_t *count_called(const struct cprof_profile *p)
 }
 
 /* Each node goes where its caller has room left, and takes as much of it as its size.
- * room[node] is that size, and from then on where its own room begins; place[node] is
- * where it went. */
-static void put_in_order(struct walk *walk, uint32_t *room, uint32_t *place)
+ * room[node] is that size, and from then on where its own room begins. */
+static void put_in_order(struct walk *walk, uint32_t *room)
 {
     const struct cprof_stacks *s = walk->groups->stacks;
     uint32_t outermost = 0;
 
     for (size_t i = 0; i < s->nodes.n; i++) {
-        const struct cprof_node *node = &s->nodes.data[i];
-        uint32_t *of_caller =
-            node->parent == CPROF_NONE ? &outermost : &room[node->parent];
+        uint32_t parent = s->nodes.data[i].parent;
+        uint32_t *of_caller = parent == CPROF_NONE ? &outermost : &room[parent];
+        uint32_t place = *of_caller;
         if (!room[i])
             continue;
-        place[i] = *of_caller;
-        walk->places[place[i]] = (struct place){node->location, place[i] + room[i]};
-        room[i] = place[i] + 1;
-        *of_caller = walk->places[place[i]].end;
+        walk->order[place] = (uint32_t)i;
+        *of_caller += room[i];
+        room[i] = place + 1;
     }
     walk->n = outermost;
 }
 
-/* The arrays are as large as the trie, which may be most of what a profile takes: each is
- * let go of as soon as it can be. */
+static int add_self(struct walk *walk, uint32_t node, int64_t value)
+{
+    uint32_t *leaf = &walk->leaf[node];
+
+    if (*leaf == CPROF_NONE) {
+        *leaf = (uint32_t)walk->self.n;
+        return cprof_vec_push(&walk->self, value);
+    }
+    walk->self.data[*leaf] = cprof_sum(walk->self.data[*leaf], value);
+    return 0;
+}
+
 static int make_order(struct walk *walk, const struct cprof_profile *p, size_t type)
 {
     size_t n = p->stacks->nodes.n;
-    uint32_t *room = count_called(p), *place = malloc((n + 1) * sizeof(*place));
-    int r = room && place ? 0 : -ENOMEM;
+    int r = 0;
 
-    walk->places = malloc((n + 1) * sizeof(*walk->places));
-    walk->path = malloc((n + 1) * sizeof(*walk->path));
-    if (!walk->places || !walk->path)
-        r = -ENOMEM;
-    if (r == 0)
-        put_in_order(walk, room, place);
-    free(room);
-    if (r == 0)
-        walk->self = calloc(n + 1, sizeof(*walk->self));
-    if (!walk->self)
-        r = -ENOMEM;
-    for (size_t i = 0; i < p->n && r == 0; i++) {
-        int64_t *self = &walk->self[place[p->stack[i]]];
-        *self = cprof_sum(*self, cprof_profile_value(p, type, i));
-    }
-    free(place);
+    walk->leaf = count_called(p);
+    walk->order = malloc((n + 1) * sizeof(*walk->order));
+    if (!walk->leaf || !walk->order)
+        return -ENOMEM;
+    put_in_order(walk, walk->leaf);
+    memset(walk->leaf, 0xff, n * sizeof(*walk->leaf)); /* CPROF_NONE */
+    for (size_t i = 0; i < p->n && r == 0; i++)
+        r = add_self(walk, p->stack[i], cprof_profile_value(p, type, i));
     return r;
 }
 
@@ -176,37 +179,49 @@ static bool is_kept(const struct walk *walk, uint32_t group)
     return !walk->keep || walk->keep[group];
 }
 
-static int enter(struct walk *walk, uint32_t number)
+static uint32_t location_of(const struct walk *walk, uint32_t node)
 {
-    const struct place *at = &walk->places[number];
-    struct step step = {.last = CPROF_NONE};
-    uint32_t n = view_n_frames(walk->groups, at->location);
+    return walk->groups->stacks->nodes.data[node].location;
+}
 
-    if (walk->depth)
-        step = walk->path[walk->depth - 1];
-    step.location = at->location;
-    step.end = at->end;
-    step.before = walk->sum;
+static int enter_frames(struct walk *walk, uint32_t location, struct step *step)
+{
+    uint32_t n = view_n_frames(walk->groups, location);
+
     for (uint32_t i = n; i-- > 0;) {
-        uint32_t group = view_frame(walk->groups, at->location, i);
+        uint32_t group = view_frame(walk->groups, location, i);
         if (!is_kept(walk, group)) {
-            step.is_residual = true;
+            step->is_residual = true;
             continue;
         }
         walk->n_on_path[group]++;
         walk->occurs[group] = 1;
-        if (walk->wants_edges && enter_edge(walk, &step, group, i + 1 < n) < 0)
+        if (walk->wants_edges && enter_edge(walk, step, group, i + 1 < n) < 0)
             return -ENOMEM;
-        step.last = group;
-        step.is_residual = false;
+        step->last = group;
+        step->is_residual = false;
     }
+    return 0;
+}
+
+static int enter(struct walk *walk, uint32_t node)
+{
+    uint32_t leaf = walk->leaf[node];
+    int64_t own = leaf == CPROF_NONE ? 0 : walk->self.data[leaf];
+    struct step step = {.last = CPROF_NONE};
+
+    if (walk->path.n)
+        step = walk->path.data[walk->path.n - 1];
+    step.node = node;
+    step.before = walk->sum;
+    if (enter_frames(walk, location_of(walk, node), &step) < 0)
+        return -ENOMEM;
     if (step.last != CPROF_NONE && !step.is_residual) {
         int64_t *self = &walk->sums[step.last].self;
-        *self = cprof_sum(*self, walk->self[number]);
+        *self = cprof_sum(*self, own);
     }
-    walk->sum = cprof_sum(walk->sum, walk->self[number]);
-    walk->path[walk->depth++] = step;
-    return 0;
+    walk->sum = cprof_sum(walk->sum, own);
+    return cprof_vec_push(&walk->path, step);
 }
 
 static void leave_edge(struct walk *walk, int64_t total)
@@ -221,11 +236,12 @@ static void leave_edge(struct walk *walk, int64_t total)
 /* What was summed up since a node was entered is its total. */
 static void leave(struct walk *walk)
 {
-    const struct step *step = &walk->path[--walk->depth];
+    const struct step *step = &walk->path.data[--walk->path.n];
     int64_t total = (int64_t)((uint64_t)walk->sum - (uint64_t)step->before);
+    uint32_t location = location_of(walk, step->node);
 
-    for (uint32_t i = view_n_frames(walk->groups, step->location); i-- > 0;) {
-        uint32_t group = view_frame(walk->groups, step->location, i);
+    for (uint32_t i = view_n_frames(walk->groups, location); i-- > 0;) {
+        uint32_t group = view_frame(walk->groups, location, i);
         struct cprof_frame_sum *sum = &walk->sums[group];
         if (!is_kept(walk, group))
             continue;
@@ -236,15 +252,20 @@ static void leave(struct walk *walk)
     }
 }
 
-static int walk_places(struct walk *walk)
+/* The path is left as far as the next node's caller. */
+static int walk_nodes(struct walk *walk)
 {
-    for (uint32_t at = 0; at < walk->n; at++) {
-        while (walk->depth && walk->path[walk->depth - 1].end <= at)
+    const struct cprof_node *nodes = walk->groups->stacks->nodes.data;
+
+    for (size_t at = 0; at < walk->n; at++) {
+        uint32_t node = walk->order[at];
+        while (walk->path.n &&
+               walk->path.data[walk->path.n - 1].node != nodes[node].parent)
             leave(walk);
-        if (enter(walk, at) < 0)
+        if (enter(walk, node) < 0)
             return -ENOMEM;
     }
-    while (walk->depth)
+    while (walk->path.n)
         leave(walk);
     return 0;
 }
@@ -260,17 +281,25 @@ static int compare_frames(const struct cprof_stacks *s, const struct cprof_frame
     return r ? r : (a->address > b->address) - (a->address < b->address);
 }
 
+/* The larger first; in a difference what shrank counts as what grew. */
+static int compare_sizes(int64_t a, int64_t b)
+{
+    uint64_t size_a = a < 0 ? -(uint64_t)a : (uint64_t)a;
+    uint64_t size_b = b < 0 ? -(uint64_t)b : (uint64_t)b;
+
+    return (size_a < size_b) - (size_a > size_b);
+}
+
 static int compare_groups(const void *a_arg, const void *b_arg, void *walk_arg)
 {
     const struct walk *walk = walk_arg;
     const struct cprof_frame_sum *a = &walk->sums[*(const uint32_t *)a_arg];
     const struct cprof_frame_sum *b = &walk->sums[*(const uint32_t *)b_arg];
 
-    if (a->self != b->self)
-        return a->self > b->self ? -1 : 1;
-    if (a->total != b->total)
-        return a->total > b->total ? -1 : 1;
-    return compare_frames(walk->groups->stacks, &a->frame, &b->frame);
+    int r = compare_sizes(a->self, b->self);
+
+    r = r ? r : compare_sizes(a->total, b->total);
+    return r ? r : compare_frames(walk->groups->stacks, &a->frame, &b->frame);
 }
 
 /* The groups that occur, in order: owned, NULL without memory. */
@@ -295,7 +324,10 @@ static int walk_groups(struct walk *walk, const struct view_groups *groups,
 
     walk->groups = groups;
     r = walk_init(walk, p, type);
-    return r < 0 ? r : walk_places(walk);
+    if (r >= 0)
+        r = walk_nodes(walk);
+    drop_order(walk);
+    return r;
 }
 
 /* By group, whether the node that it is in the graph of all is kept: owned. */

@@ -402,6 +402,8 @@ static PyObject *Profile_arrow_stream(PyObject *op, PyObject *unused)
 PyDoc_STRVAR(Profile_functions_doc,
              "functions($self, type, /)\n--\n\n"
              "[(function, module, self, total, filename, start_line)] in order of self.");
+PyDoc_STRVAR(Profile_top_doc, "top($self, type, most, /)\n--\n\n"
+                              "The first `most` of functions(), and how many there are.");
 PyDoc_STRVAR(Profile_tree_doc,
              "tree($self, type, /)\n--\n\n"
              "[(parent, function, module, depth, self, total, filename, start_line)];\n"
@@ -475,6 +477,7 @@ static PyMethodDef Profile_methods[] = {
     {"group", cprof_py_profile_group, METH_O, Profile_group_doc},
     {"with_comments", Profile_with_comments, METH_O, Profile_with_comments_doc},
     {"functions", cprof_py_profile_functions, METH_O, Profile_functions_doc},
+    {"top", cprof_py_profile_top, METH_VARARGS, Profile_top_doc},
     {"tree", cprof_py_profile_tree, METH_O, Profile_tree_doc},
     {"graph", (PyCFunction)(void (*)(void))cprof_py_profile_graph,
      METH_VARARGS | METH_KEYWORDS, Profile_graph_doc},

@@ -458,25 +458,43 @@ static PyObject *make_sum(struct source *from, size_t i)
                          (long long)function->start_line);
 }
 
-PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type_arg)
+/* The first `most` functions as a list, and in *n how many there are. */
+static PyObject *list_functions(PyObject *op, Py_ssize_t type, size_t most, size_t *n)
 {
     const struct cprof_profile *p = cprof_py_profile_of(op);
-    Py_ssize_t type = cprof_py_type_number(op, type_arg);
     struct cprof_frame_sum *sums = NULL;
     PyObject *list;
-    size_t n = 0;
     int r;
 
-    if (type < 0)
-        return NULL;
     Py_BEGIN_ALLOW_THREADS
-    r = cprof_view_functions(p, (size_t)type, &sums, &n);
+    r = cprof_view_functions(p, (size_t)type, &sums, n);
     Py_END_ALLOW_THREADS
     if (r < 0)
         return cprof_py_raise_code(cprof_py_state_of(op), r, "view");
-    list = make_list(p, sums, n, make_sum);
+    list = make_list(p, sums, *n < most ? *n : most, make_sum);
     free(sums);
     return list;
+}
+
+PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type_arg)
+{
+    Py_ssize_t type = cprof_py_type_number(op, type_arg);
+    size_t n;
+
+    return type < 0 ? NULL : list_functions(op, type, SIZE_MAX, &n);
+}
+
+PyObject *cprof_py_profile_top(PyObject *op, PyObject *args)
+{
+    Py_ssize_t type, most;
+    PyObject *type_arg, *list;
+    size_t n = 0;
+
+    if (!PyArg_ParseTuple(args, "On:top", &type_arg, &most))
+        return NULL;
+    type = cprof_py_type_number(op, type_arg);
+    list = type < 0 ? NULL : list_functions(op, type, most < 0 ? 0 : (size_t)most, &n);
+    return list ? Py_BuildValue("(Nn)", list, (Py_ssize_t)n) : NULL;
 }
 
 static PyObject *make_graph_node(struct source *from, size_t i)

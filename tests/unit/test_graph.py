@@ -107,7 +107,7 @@ def test_less_a_base_is_in_order_of_size():
 
     one = profile({"main@prog;a@prog": 10, "main@prog;b@prog": 1})
     two = profile({"main@prog;a@prog": 2, "main@prog;b@prog": 20})
-    rows = Question(subtract(one, two), 0).rows()
+    rows = Question(subtract(one, two), 0).table()
     assert [(r.function, r.self, r.total) for r in rows[:2]] == [("b", -19, -19), ("a", 8, 8)]
-    half = Question(subtract(one, two, normalize=True), 0).rows()
+    half = Question(subtract(one, two, normalize=True), 0).table()
     assert sum(r.self for r in half) == 0
