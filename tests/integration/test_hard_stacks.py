@@ -110,8 +110,8 @@ def test_one_large_frame(workload, kib, unwind):
     cut = sum(n for chain, n in inside.items() if chain.startswith("[truncated]"))
     assert cut == profile.truncated == profile.quality["ends"]["truncated"]
     assert ends_in(inside, "bottom") >= 0.9
-    if kib == 20:
-        assert cut == 0
+    if kib == 20:  # but the one between making room on the stack and first touching it
+        assert cut <= 1
 
 
 def test_large_frame_that_was_never_touched(workload, unwind):

@@ -89,7 +89,8 @@ def test_attach_in_a_storm(workload, running, clean_fds):
     target = running("sh", "-c", f"echo ready; exec {program} threads 100000 200")
     for _ in range(3):
         profile = cprof.record(target.pid, duration=0.7, freq=2000)
-        assert totals(profile, ["gust"])["gust"] >= 0.5 * profile.totals["cpu"]
+        # The rest is making threads, in the kernel: more of it where the machine is busy.
+        assert totals(profile, ["gust"])["gust"] >= 0.2 * profile.totals["cpu"]
     target.kill()
     assert target.process.stdout is not None
     target.process.stdout.close()
