@@ -45,9 +45,7 @@ template struct Table<1>; template struct Table<2>;
 def check(pprof, tmp_path):
     """What holds of every profile: written, read by the Go tool, the same numbers."""
 
-    def check(
-        profile: cprof.Profile, *, complete: float = 0.97, lost: float = 0.005
-    ) -> None:
+    def check(profile: cprof.Profile, *, complete: float = 0.97, lost: float = 0.005) -> None:
         path = tmp_path / "check.pb.gz"
         profile.write(path)
         assert pprof.raw_totals(path) == profile.totals
