@@ -254,11 +254,11 @@ def graph(
     sums = _Sums(core, granularity, by_module)
     nodes, edges = sums.of(index)
     keep = _kept(nodes, trim, cum=cum)
+    cutoff = abs(int(sum(node.self for node in nodes) * trim.edges))  # of all that there was
     n_dropped = sum(1 for node in nodes if node.self or node.total) - len(keep)
     if n_dropped:
         sums.keep = {_key(nodes[i]) for i in keep}
         nodes, edges = sums.of(index)
-    cutoff = abs(int(sum(node.self for node in nodes) * trim.edges))
     number = {old: new for new, old in enumerate(_order(nodes, cum=cum))}
     calls = [e for e in edges if e.value and abs(e.value) >= cutoff]
     if mean:

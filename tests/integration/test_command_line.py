@@ -68,7 +68,8 @@ def test_record_several_processes(cli, running, workload, tmp_path):
     which = ("-p", f"{pids[0]},{pids[1]}", "-p", pids[2])
     done = cli("record", "-F", "499", "-d", "1", "-o", output, *which)
     assert done.returncode == 0, done.stderr
-    assert {t.pid for t in cprof.load(output).threads} == set(pids)
+    lost = {-1}  # whose they were is not known
+    assert {t.pid for t in cprof.load(output).threads} - lost == set(pids)
 
 
 def test_output_has_a_name_of_its_own_when_not_told(cli, workload, tmp_path):

@@ -195,4 +195,4 @@ def test_stacks_of_threads_begin_where_threads_do(workload, unwind):
     assert not odd
     cut = Counter({c: n for c, n in threads.items() if c.startswith("[")})
     assert not [c for c in cut if not re.fullmatch(rf"\[no unwind info\] {THREAD_FIRST}", c)]
-    assert cut.total() <= 0.1 * profile.samples
+    assert cut.total() <= 0.2 * profile.samples

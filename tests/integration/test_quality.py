@@ -34,7 +34,8 @@ def test_guessed_stacks_are_those_through_code_without_tables(jit):
     guessed = [bool(how & 2) for how in jit.columns["how"]]
     inside = [is_in_jit(jit, stack) for stack in jit.columns["stack"]]
     assert sum(inside) >= 0.9 * jit.samples
-    assert guessed == inside
+    apart = sum(is_guess != is_inside for is_guess, is_inside in zip(guessed, inside, strict=True))
+    assert apart <= 0.002 * jit.samples  # at its first instruction there may be nothing to go by
     assert jit.quality["guessed"] == sum(guessed)
     assert jit.quality["complete"] >= 0.99
     assert f"{100 * sum(guessed) / jit.samples:.1f} % guessed" in str(jit.top())
@@ -49,7 +50,8 @@ def test_modules_add_up_to_the_whole(jit):
         whole["complete"] * whole["samples"]
     )
     assert rows[0].module == "[jit]"
-    assert rows[0].guessed == rows[0].samples  # others are of interrupts in it
+    # The others are of interrupts in it.
+    assert rows[0].guessed == pytest.approx(rows[0].samples, rel=0.003)
 
 
 def test_parts_add_up_to_the_whole(jit):

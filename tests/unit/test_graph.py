@@ -41,6 +41,13 @@ def test_calls_over_what_is_left_out_stay(p):
     assert few.n_dropped == 1
 
 
+def test_calls_are_left_out_by_their_part_of_all(p):
+    """Of all cost, also of that in functions which are left out themselves."""
+    few = Question(p, 0).graph(cum=True, trim=Trim(0.8, 0.5, 0))  # work has 4 of 11 itself
+    assert [(c.value, c.is_residual) for c in few.calls] == [(9, False)]
+    assert not Question(p, 0).graph(cum=True, trim=Trim(0.8, 1.0, 0)).calls
+
+
 def test_peek_callers_callees(p):
     assert [(r.caller, r.callee, r.value) for r in p.callers("alloc", "samples")] == [
         ("work", "alloc", 5), ("main", "alloc", 2),
