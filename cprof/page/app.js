@@ -67,15 +67,7 @@ class App {
   prepare() {
     const { data } = this;
     Object.assign(this, functionTree(data), { selected: null, memory: new Map() });
-    const sums = data.sums(data.defaultType, "");
-    this.tree.fill(gatherSums(sums, this.of, this.tree.n), data.scales(data.defaultType));
-    const bySelf = new Float64Array(data.modules.length);
-    for (let i = 1; i < this.tree.n; i++) {
-      const module = data.functions.module[this.tree.key[i]];
-      this.tree.self.forEach((values) => { bySelf[module] += values[i]; });
-    }
-    this.modules = data.modules.map((name, i) => [name, bySelf[i]])
-      .sort((a, b) => b[1] - a[1]).map(([name]) => name);
+    this.modules = data.modulesByCost();
     this.moduleColors = moduleColors(this.modules);
     this.diffRows = new Map((data.diffRows ?? []).map((row) => [row.key, row]));
     document.title = `${data.title} – cprof`;
@@ -128,15 +120,19 @@ class App {
     this.sums = data.sums(type, state.thread);
     tree.fill(gatherSums(this.sums, of, tree.n), data.scales(type));
     this.whole = tree.total.map((total) => total[0]);
-    this.counts = this.countTree();
+    this.counted = null;
     byId("type").value = data.types[type][0];
     byId("thread").value = state.thread;
-    const rows = functionRows(tree, data.nFunctions);
-    this.table.show(rows, this.columns(rows), (key) => data.module(key));
+    this.functions = functionSums(tree, data.nFunctions);
+    this.table.show(this.functions.keys, this.columns(), (key) => data.module(key));
     this.arrange();
   }
 
   /** The same tree filled with numbers of samples; null where the data have none. */
+  get counts() {
+    return (this.counted ??= [this.countTree()])[0];
+  }
+
   countTree() {
     const { data, tree } = this, named = ["samples", "count"];
     let index = data.types.findIndex(([name]) => name === named[0]);
@@ -151,7 +147,7 @@ class App {
     const { data, state, tree, flame } = this;
     if (state.view === "sandwich") state.function ??= this.selected ? this.keyOf(this.selected) : NONE;
     if (state.view === "sandwich" && !(Number(state.function) < data.nFunctions)) {
-      state.function = String(this.table.rows[0]?.key ?? NONE);
+      state.function = String(this.table.keys[0] ?? NONE);
     }
     if (state.view !== "sandwich") state.function = null;
     if (!data.hasTime || data.isDiff) state.order = "heavy";
@@ -179,21 +175,22 @@ class App {
 
   mainBand() {
     const { state, tree } = this, isUp = state.view === "flame";
-    if (state.order !== "time") return this.band(tree, this.counts, { isUp });
+    if (state.order !== "time") return this.band(tree, () => this.counts, { isUp });
     const chart = timeTree(this.data, tree, this.of, this.type, state.thread);
-    return this.band(chart, null, { isUp, isGiven: true });
+    return this.band(chart, () => null, { isUp, isGiven: true });
   }
 
   sandwichBands() {
     const key = Number(this.state.function);
     const trees = sandwichTrees(this.tree, key);
-    const counts = this.counts && sandwichTrees(this.counts, key);
+    const counts = () => this.counts && sandwichTrees(this.counts, key);
     return [
-      this.band(trees.up, counts?.up, { isUp: true, skip: 1, name: "up" }),
-      this.band(trees.down, counts?.down, {}),
+      this.band(trees.up, () => counts()?.up, { isUp: true, skip: 1, name: "up" }),
+      this.band(trees.down, () => counts()?.down, {}),
     ];
   }
 
+  /** `counts` gives the tree of numbers of samples, when asked. */
   band(tree, counts, { isUp = false, isGiven = false, skip = 0, name = "" }) {
     return { tree, counts, isUp, skip, name, ...layOut(tree, isGiven) };
   }
@@ -204,10 +201,10 @@ class App {
     this.search();
     const color = isDelta ? coloringByDelta() : coloringByModule(data, this.moduleColors);
     const { scroll } = flame, isShown = flame.bands === this.bands;
+    byId("legend").replaceChildren(...(isDelta ? this.deltaLegend() : this.moduleLegend()));
     flame.show(this.bands, { color, label: (key) => data.label(key), isMatch: this.isMatch });
     if (isShown) flame.scroll = scroll;
     byId("color").value = state.color;
-    byId("legend").replaceChildren(...(isDelta ? this.deltaLegend() : this.moduleLegend()));
     byId("canvas").setAttribute("aria-label", this.describe());
   }
 
@@ -305,36 +302,37 @@ class App {
       formatDelta(scaled[1] - scaled[0], mode, unit)];
   }
 
-  columns(rows) {
-    const { data, whole, unit } = this;
+  columns() {
+    const { data, whole, unit, functions } = this;
     const name = { name: "function", title: "Function and module", isText: true,
-      value: (row) => data.label(row.key), text: (row) => data.label(row.key) };
+      value: (key) => data.label(key), text: (key) => data.label(key) };
     if (data.isDiff) return [name, ...this.diffColumns()];
     const sums = ["self", "total"].flatMap((kind) => {
       const meaning = kind === "self" ? "in the function itself" : "in it and in what it calls";
-      const value = (row) => row[kind][0], largest = rows.reduce((most, row) => Math.max(most, value(row)), 1);
+      const value = (key) => functions[kind][0][key];
+      const largest = functions.keys.reduce((most, key) => Math.max(most, value(key)), 1);
       return [
-        { name: kind, title: `Samples ${meaning}`, value, text: (row) => formatValue(value(row), unit),
+        { name: kind, title: `Samples ${meaning}`, value, text: (key) => formatValue(value(key), unit),
           isFirst: kind === "self" },
         { name: `${kind} %`, title: `Share ${meaning}`, value,
-          bar: (row) => value(row) / largest,
-          text: (row) => (whole[0] ? formatShare(value(row) / whole[0]) : "") },
+          bar: (key) => value(key) / largest,
+          text: (key) => (whole[0] ? formatShare(value(key) / whole[0]) : "") },
       ];
     });
     return [name, ...sums];
   }
 
   diffColumns() {
-    const { data, tree, unit } = this, { mode } = data;
-    const scaled = (row, kind, side) => row[kind][side] * tree.scales[side];
-    const delta = (row, kind) => scaled(row, kind, 1) - scaled(row, kind, 0);
+    const { data, tree, unit, functions } = this, { mode } = data;
+    const scaled = (key, kind, side) => functions[kind][side][key] * tree.scales[side];
+    const delta = (key, kind) => scaled(key, kind, 1) - scaled(key, kind, 0);
     const side = (name, i) => ({ name, title: `Self on the side "${name}", by ${mode}`,
-      value: (row) => scaled(row, "self", i),
-      text: (row) => formatScaled(scaled(row, "self", i), mode, unit) });
+      value: (key) => scaled(key, "self", i),
+      text: (key) => formatScaled(scaled(key, "self", i), mode, unit) });
     const change = (name, kind, isFirst) => ({ name, isFirst, title: `Change of ${kind}, by ${mode}`,
-      value: (row) => Math.abs(delta(row, kind)),
-      text: (row) => formatDelta(delta(row, kind), mode, unit),
-      mark: (row) => (delta(row, kind) > 0 ? "up" : delta(row, kind) < 0 ? "down" : "") });
+      value: (key) => Math.abs(delta(key, kind)),
+      text: (key) => formatDelta(delta(key, kind), mode, unit),
+      mark: (key) => (delta(key, kind) > 0 ? "up" : delta(key, kind) < 0 ? "down" : "") });
     const columns = [change("delta", "self", true), side("base", 0), side("new", 1)];
     if (this.hasIntervals()) columns.push(...this.stateColumns());
     return [...columns, change("Δ total", "total", false)];
@@ -346,12 +344,12 @@ class App {
   }
 
   stateColumns() {
-    const row = ({ key }) => this.diffRows.get(key);
+    const row = (key) => this.diffRows.get(key);
     return [
-      { name: "95 %", title: "Interval of the change of self, 95 %", value: (r) => row(r)?.low ?? -Infinity,
-        text: (r) => this.intervalText(row(r)) },
+      { name: "95 %", title: "Interval of the change of self, 95 %", value: (key) => row(key)?.low ?? -Infinity,
+        text: (key) => this.intervalText(row(key)) },
       { name: "state", title: "same unless the change is significant (q < 0.05)", isText: true,
-        value: (r) => row(r)?.state ?? "", text: (r) => row(r)?.state ?? "" },
+        value: (key) => row(key)?.state ?? "", text: (key) => row(key)?.state ?? "" },
     ];
   }
 
@@ -387,12 +385,12 @@ class App {
     const rows = [["", "self", "total"],
       ["this frame", this.amount(tree.self[0][node]), this.amount(tree.total[0][node])]];
     if (key < this.data.nFunctions) {
-      const all = this.tree.sumsOf(key);
-      rows.push(["function", this.amount(all.self[0]), this.amount(all.total[0])]);
+      const { self, total } = this.functions;
+      rows.push(["function", this.amount(self[0][key]), this.amount(total[0][key])]);
     }
-    const { counts } = this.selected.band;
+    const counts = this.selected.band.counts();
     if (counts) {
-      rows.push(["samples", ...["self", "total"].map((kind) => counts[kind][0][node].toLocaleString("en"))]);
+      rows.push(["samples", ...["self", "total"].map((kind) => formatCount(counts[kind][0][node]))]);
     }
     return rows;
   }
@@ -402,11 +400,12 @@ class App {
     const rows = [["", "base", "new", "delta"],
       ["self", ...this.compared(pick(tree.self))], ["total", ...this.compared(pick(tree.total))]];
     if (key < this.data.nFunctions) {
-      const all = this.tree.sumsOf(key);
-      rows.push(["function self", ...this.compared(all.self)], ["function total", ...this.compared(all.total)]);
+      const of = (sums) => sums.map((values) => values[key]);
+      rows.push(["function self", ...this.compared(of(this.functions.self))],
+        ["function total", ...this.compared(of(this.functions.total))]);
     }
-    const { counts } = this.selected.band;
-    if (counts) rows.push(["samples", ...pick(counts.total).map((n) => n.toLocaleString("en")), ""]);
+    const counts = this.selected.band.counts();
+    if (counts) rows.push(["samples", ...pick(counts.total).map(formatCount), ""]);
     return rows;
   }
 
@@ -676,7 +675,8 @@ class App {
 
 const app = new App([...document.querySelectorAll("script.profile")].map((node) => node.textContent));
 app.open().then(() => {
-  app.flame.draw();
+  app.flame.resize();
+  if (app.flame.pending) app.flame.draw();
   document.documentElement.dataset.ready = "";
   performance.mark("ready");
 }, (error) => {

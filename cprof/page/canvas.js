@@ -24,6 +24,7 @@ class Flame {
 
   show(bands, { color, label, isMatch }) {
     Object.assign(this, { bands, color, label, isMatch });
+    this.measure();
     this.whole = Math.max(...bands.map((band) => band.tree.width[0]), 0);
     this.scroll = this.home;
     this.redraw();
@@ -31,8 +32,7 @@ class Flame {
 
   // Where things are, in CSS pixels
 
-  get width() { return this.canvas.clientWidth; }
-  get height() { return this.canvas.clientHeight; }
+  measure() { [this.width, this.height] = [this.canvas.clientWidth, this.canvas.clientHeight]; }
   get rows() { return this.bands.map((b) => Math.max(b.levels.length - b.skip, 0)); }
   get extent() { return this.rows.reduce((sum, n) => sum + n, 0) * ROW; }
   get scale() { return this.width / ((this.view.right - this.view.left) * this.whole || 1); }
@@ -87,13 +87,11 @@ class Flame {
   // Drawing
 
   redraw() {
-    this.pending ??= requestAnimationFrame(() => {
-      this.pending = null;
-      this.draw();
-    });
+    this.pending ??= requestAnimationFrame(() => this.draw());
   }
 
   resize() {
+    this.measure();
     const ratio = devicePixelRatio || 1;
     const width = Math.round(this.width * ratio), height = Math.round(this.height * ratio);
     if (this.canvas.width !== width || this.canvas.height !== height) {
@@ -107,9 +105,12 @@ class Flame {
   draw() {
     const { context, canvas } = this;
     const ratio = canvas.width / (this.width || 1);
+    cancelAnimationFrame(this.pending);
+    this.pending = null;
+    this.palette = colors();
     this.lastHome = this.home;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.fillStyle = colors().paper;
+    context.fillStyle = this.palette.paper;
     context.fillRect(0, 0, this.width, this.height);
     context.font = FONT;
     context.textBaseline = "middle";
@@ -126,7 +127,7 @@ class Flame {
   }
 
   drawLevel(band, level, y, pixel) {
-    const { context, scale, isMatch, width: room } = this, { left, tree } = band;
+    const { context, scale, isMatch, palette, width: room } = this, { left, tree } = band;
     const from = this.view.left * this.whole, until = this.view.right * this.whole;
     const labels = [], marked = [];
     let drawn = -1; // up to which x
@@ -145,14 +146,14 @@ class Flame {
       if (width >= MIN_LABEL) labels.push([node, start, width]);
       drawn = start + width;
     }
-    context.fillStyle = colors().ink;
+    context.fillStyle = palette.ink;
     for (const [node, start, width] of labels) {
       context.globalAlpha = !isMatch || isMatch(tree.key[node]) ? 1 : 0.5;
       const text = this.fit(this.label(tree.key[node]), width - 2 * PADDING);
       if (text) context.fillText(text, start + PADDING, y + ROW / 2);
     }
     context.globalAlpha = 1;
-    context.fillStyle = colors().select;
+    context.fillStyle = palette.select;
     for (const [start, width] of marked) context.fillRect(start, y + ROW - 3, width, 2);
   }
 
@@ -160,7 +161,7 @@ class Flame {
     const { context } = this, { x, y, width } = this.box(this.selected);
     const start = Math.max(x, 1), end = Math.min(x + width - 1, this.width - 1);
     if (end < 0 || start > this.width) return;
-    context.strokeStyle = colors().select;
+    context.strokeStyle = this.palette.select;
     context.lineWidth = 2;
     context.strokeRect(start, y, Math.max(end - start, 1), ROW - 1);
   }

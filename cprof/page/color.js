@@ -50,24 +50,22 @@ function moduleColors(modules) {
   }));
 }
 
-function moduleColor(number) {
-  const { modules, kernel, plain } = colors();
+function moduleColor(number, { modules, kernel, plain } = colors()) {
   return number === -2 ? plain : number === -1 ? kernel : modules[number];
 }
 
 /** The colour of each node of a tree: a function from node to CSS colour. Colours are made
- * once for each key. */
+ * once for each key, their strings once for each shade of a module's colour. */
 function coloringByModule(data, modules) {
-  const made = new Map();
+  const made = [], palette = colors();
+  const shades = new Map([...modules.values(), -2].map((number) => [number,
+    Array.from({ length: TINTS }, (_, tint) =>
+      mix(moduleColor(number, palette), palette.paper, 0.09 * tint))]));
   return (tree, node) => {
     const key = tree.key[node];
-    let color = made.get(key);
-    if (!color) {
-      const module = data.module(key), base = moduleColor(modules.get(module) ?? -2);
-      const tint = module ? (hash(data.label(key)) >>> 8) % TINTS : 0;
-      made.set(key, (color = mix(base, colors().paper, 0.09 * tint)));
-    }
-    return color;
+    if (key in made) return made[key];
+    const module = data.module(key), tint = module ? (hash(data.label(key)) >>> 8) % TINTS : 0;
+    return (made[key] = shades.get(modules.get(module) ?? -2)[tint]);
   };
 }
 

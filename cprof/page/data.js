@@ -20,8 +20,8 @@ function fromBase64(text) {
 }
 
 async function inflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).arrayBuffer();
+  const stream = new ReadableStream({ start(sink) { sink.enqueue(bytes); sink.close(); } });
+  return new Response(stream.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
 }
 
 /** One profile, or the two sides of a diff.
@@ -57,6 +57,16 @@ class Data {
 
   module(key) {
     return key < this.nFunctions ? this.modules[this.functions.module[key]] : "";
+  }
+
+  /** Names of modules, those with most in their own code first. */
+  modulesByCost() {
+    const cost = new Float64Array(this.modules.length), value = this.values[this.defaultType];
+    const { rowNode, nodeFrame, frameFunction, functions } = this;
+    for (let i = 0; i < rowNode.length; i++) {
+      cost[functions.module[frameFunction[nodeFrame[rowNode[i]]]]] += value[i];
+    }
+    return Array.from(descending(cost), (i) => this.modules[i]);
   }
 
   /** Whether a row counts: `thread` is "" (all), or the id of a process or a thread. */

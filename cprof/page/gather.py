@@ -134,7 +134,10 @@ class Gathered:
         """Keep about `keep` call paths, those with the most in them. What the others hold
         becomes a frame "[pruned]" of the nearest caller that is kept, so that all sums stay."""
         total = self.node_totals()
-        cut = sorted(total, reverse=True)[keep] if keep < self.n_nodes else -1.0
+        cut, room = -1.0, 0  # of those with just `cut` in them, the first `room` are kept
+        if keep < self.n_nodes:
+            cut = sorted(total, reverse=True)[keep]
+            room = keep - sum(value > cut for value in total)
         parent, frame, n_before = self.parent, self.frame, self.n_nodes
         self.parent, self.frame = array("I"), array("I")
         number = array("I", bytes(4 * n_before))
@@ -146,7 +149,8 @@ class Gathered:
             if above in pruned:
                 number[node] = above
                 continue
-            is_kept = total[node] > cut
+            is_kept = total[node] > cut or (total[node] == cut and room > 0)
+            room -= total[node] == cut
             if not is_kept and above in stand_ins:
                 number[node] = stand_ins[above]
                 continue

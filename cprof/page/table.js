@@ -1,32 +1,28 @@
 // The table of functions: DOM text, sorted by any column.
 
-const ROWS_SHOWN = 100;
+const ROWS_SHOWN = 60;
 
-/** Rows {key, self, total} of every function with any value; self and total by side. */
-function functionRows(tree, nFunctions) {
-  const sides = tree.self.map(() => [new Float64Array(nFunctions), new Float64Array(nFunctions)]);
-  const isSeen = new Uint8Array(nFunctions);
-  for (let i = 1; i < tree.n; i++) {
-    const key = tree.key[i];
-    sides.forEach(([self, total], side) => {
-      self[key] += tree.self[side][i];
-      if (tree.outermost[i]) total[key] += tree.total[side][i];
-      if (tree.total[side][i]) isSeen[key] = 1;
-    });
+/** Sums by key, `self` and `total` for each side, and the `keys` of functions with any. */
+function functionSums(tree, nFunctions) {
+  const { n, key, outermost } = tree, isSeen = new Uint8Array(nFunctions);
+  const empty = () => tree.self.map(() => new Float64Array(nFunctions));
+  const self = empty(), total = empty();
+  for (let side = 0; side < self.length; side++) {
+    const ownSums = self[side], sums = total[side], own = tree.self[side], all = tree.total[side];
+    for (let i = 1; i < n; i++) {
+      ownSums[key[i]] += own[i];
+      if (outermost[i]) sums[key[i]] += all[i];
+      if (all[i]) isSeen[key[i]] = 1;
+    }
   }
-  const rows = [];
-  for (let key = 0; key < nFunctions; key++) {
-    if (!isSeen[key]) continue;
-    rows.push({ key, self: sides.map(([self]) => self[key]), total: sides.map(([, total]) => total[key]) });
-  }
-  return rows;
+  return { self, total, keys: Uint32Array.from(isSeen.keys()).filter((k) => isSeen[k]) };
 }
 
-/** Columns are {name, title, value(row), text(row), isText, isFirst, bar(row), mark(row)}: `value`
+/** Columns are {name, title, value(key), text(key), isText, isFirst, bar(key), mark(key)}: `value`
  * sorts, `text` is shown on a bar (0..1), `mark` is a class. */
 class FunctionTable {
   constructor(on) {
-    Object.assign(this, { on, rows: [], columns: [], shown: ROWS_SHOWN, chosen: NONE, isMatch: null });
+    Object.assign(this, { on, keys: new Uint32Array(0), columns: [], shown: ROWS_SHOWN, chosen: NONE, isMatch: null });
     byId("table-more").addEventListener("click", () => {
       this.shown *= 4;
       this.fill();
@@ -38,10 +34,11 @@ class FunctionTable {
     body.addEventListener("keydown", (event) => this.key(event));
   }
 
-  show(rows, columns, module) {
+  /** Functions by their keys; `module(key)` is written beside each name. */
+  show(keys, columns, module) {
     const names = columns.map((column) => column.name).join();
     if (names !== this.names) [this.sorted, this.isUp] = [columns.find((c) => c.isFirst), false];
-    Object.assign(this, { rows, columns, names, module });
+    Object.assign(this, { keys, columns, names, module });
     this.sorted = columns.find((column) => column.name === this.sorted.name);
     this.head();
     this.sort();
@@ -85,39 +82,41 @@ class FunctionTable {
   }
 
   sort() {
-    const { value, isText } = this.sorted, sign = this.isUp ? 1 : -1;
-    const compare = isText ? (a, b) => (a < b ? -1 : a > b ? 1 : 0) : (a, b) => a - b;
-    const keyed = this.rows.map((row) => [value(row), row]);
-    keyed.sort((a, b) => sign * compare(a[0], b[0]) || a[1].key - b[1].key);
-    this.rows = keyed.map((pair) => pair[1]);
+    const { value, isText } = this.sorted, keys = this.keys.slice().sort();
+    const values = Array.from(keys, value);
+    const order = isText
+      ? values.map((_, i) => i).sort((i, j) => (values[i] > values[j] ? -1 : values[i] < values[j] ? 1 : j - i))
+      : descending(values);
+    this.keys = keys.map((_, i) => keys[order[i]]);
+    if (this.isUp) this.keys.reverse();
     this.fill();
   }
 
   fill() {
-    const rows = this.isMatch ? this.rows.filter((row) => this.isMatch(row.key)) : this.rows;
-    const shown = rows.slice(0, this.shown);
-    byId("table-body").replaceChildren(...shown.map((row) => this.line(row)));
-    byId("table-count").textContent = shown.length < rows.length
-      ? `${shown.length} of ${rows.length.toLocaleString("en")} functions`
-      : `${rows.length.toLocaleString("en")} function${rows.length === 1 ? "" : "s"}`;
-    byId("table-more").hidden = shown.length === rows.length;
+    const keys = this.isMatch ? this.keys.filter((key) => this.isMatch(key)) : this.keys;
+    const shown = keys.subarray(0, this.shown);
+    byId("table-body").replaceChildren(...Array.from(shown, (key) => this.line(key)));
+    byId("table-count").textContent = shown.length < keys.length
+      ? `${shown.length} of ${formatCount(keys.length)} functions`
+      : `${formatCount(keys.length)} function${keys.length === 1 ? "" : "s"}`;
+    byId("table-more").hidden = shown.length === keys.length;
   }
 
-  line(row) {
+  line(key) {
     const cells = this.columns.map((column) => {
-      const text = column.text(row);
+      const text = column.text(key);
       if (column.name === "function") {
-        return element("td", { className: "name", title: `${text}\n${this.module(row.key)}` },
-          element("bdi", {}, shortName(text)), element("small", {}, this.module(row.key)));
+        return element("td", { className: "name", title: `${text}\n${this.module(key)}` },
+          element("bdi", {}, shortName(text)), element("small", {}, this.module(key)));
       }
-      const cell = element("td", { className: `${column.isText ? "" : "number"} ${column.mark?.(row) ?? ""}` }, text);
-      const bar = column.bar?.(row) ?? 0;
+      const cell = element("td", { className: `${column.isText ? "" : "number"} ${column.mark?.(key) ?? ""}` }, text);
+      const bar = column.bar?.(key) ?? 0;
       if (bar) cell.style.setProperty("--bar", `${(100 * bar).toFixed(1)}%`);
       return cell;
     });
     const line = element("tr", { tabIndex: 0 }, ...cells);
-    line.dataset.key = row.key;
-    line.setAttribute("aria-selected", row.key === this.chosen);
+    line.dataset.key = key;
+    line.setAttribute("aria-selected", key === this.chosen);
     return line;
   }
 

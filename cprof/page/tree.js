@@ -4,25 +4,21 @@
  * the data, `self[side]` and `total[side]` are sums; `width` is what frames are drawn by. */
 class Tree {
   constructor(parent, key) {
-    this.n = parent.length;
-    this.parent = Uint32Array.from(parent);
-    this.key = Uint32Array.from(key);
-    this.depth = new Uint16Array(this.n);
-    for (let i = 1; i < this.n; i++) this.depth[i] = this.depth[this.parent[i]] + 1;
+    const n = parent.length, depth = new Uint16Array(n);
+    for (let i = 1; i < n; i++) depth[i] = depth[parent[i]] + 1;
+    Object.assign(this, { n, parent, key, depth });
   }
 
   /** Take sums by node for `self`, add them up to `total`, and scale to `width`. */
   fill(self, scales) {
-    this.self = self;
-    this.scales = scales;
-    this.width = new Float64Array(this.n);
-    this.total = self.map((sums, side) => {
-      const total = sums.slice();
-      for (let i = this.n - 1; i > 0; i--) total[this.parent[i]] += total[i];
-      for (let i = 0; i < this.n; i++) this.width[i] += total[i] * scales[side];
+    const { n, parent } = this, width = new Float64Array(n);
+    const total = self.map((sums, side) => {
+      const total = sums.slice(), scale = scales[side];
+      for (let i = n - 1; i > 0; i--) total[parent[i]] += total[i];
+      for (let i = 0; i < n; i++) width[i] += total[i] * scale;
       return total;
     });
-    return this;
+    return Object.assign(this, { self, scales, total, width });
   }
 
   path(node) {
@@ -31,43 +27,37 @@ class Tree {
     return path.reverse();
   }
 
-  /** Nodes in `order` (a permutation with parents before children), as lists of children:
-   * first[parent], next[sibling]; 0 ends a list. */
+  /** Nodes in `order` (all of them, once each), as lists of children: first[parent],
+   * next[sibling]; 0 ends a list. */
   lists(order) {
-    const first = new Uint32Array(this.n), next = new Uint32Array(this.n);
-    for (let k = this.n - 1; k >= 0; k--) {
+    const { n, parent } = this, first = new Uint32Array(n), next = new Uint32Array(n);
+    for (let k = n - 1; k >= 0; k--) {
       const i = order ? order[k] : k;
       if (i === 0) continue;
-      next[i] = first[this.parent[i]];
-      first[this.parent[i]] = i;
+      next[i] = first[parent[i]];
+      first[parent[i]] = i;
     }
     return { first, next };
-  }
-
-  /** Call enter(node) and leave(node) in depth-first order. */
-  walk({ first, next }, enter, leave = () => {}) {
-    let node = 0;
-    for (;;) {
-      enter(node);
-      if (first[node]) { node = first[node]; continue; }
-      leave(node);
-      while (node && !next[node]) leave((node = this.parent[node]));
-      if (!node) return;
-      node = next[node];
-    }
   }
 
   /** 1 for nodes whose key does not occur among their callers: adding up their totals counts
    * recursive calls once. */
   get outermost() {
-    if (!this._outermost) {
-      const open = new Uint16Array(this.key.reduce((most, key) => (key === NONE ? most : Math.max(most, key)), 0) + 1);
-      this._outermost = new Uint8Array(this.n);
-      this.walk(this.lists(), (i) => {
-        if (!open[this.key[i]]++) this._outermost[i] = 1;
-      }, (i) => open[this.key[i]]--);
+    return (this._outermost ??= this.findOutermost());
+  }
+
+  findOutermost() {
+    const { n, parent, key } = this, { first, next } = (this._lists ??= this.lists());
+    const most = key.reduce((most, k) => (k === NONE ? most : Math.max(most, k)), 0);
+    const open = new Uint16Array(most + 1), outermost = new Uint8Array(n);
+    for (let node = first[0]; node; ) { // depth first
+      if (!open[key[node]]++) outermost[node] = 1;
+      if (first[node]) { node = first[node]; continue; }
+      open[key[node]]--;
+      while (!next[node] && (node = parent[node])) open[key[node]]--;
+      node = next[node];
     }
-    return this._outermost;
+    return outermost;
   }
 
   /** The children of a node that have any width, widest first. */
@@ -77,67 +67,61 @@ class Tree {
     for (let i = first[node]; i; i = next[i]) if (this.width[i] > 0) children.push(i);
     return children.sort((a, b) => this.width[b] - this.width[a]);
   }
-
-  /** Sums over all nodes of one key: {self, total}, one number for each side. */
-  sumsOf(key) {
-    const self = this.self.map(() => 0), total = this.self.map(() => 0);
-    for (let i = 1; i < this.n; i++) {
-      if (this.key[i] !== key) continue;
-      this.self.forEach((sums, side) => {
-        self[side] += sums[i];
-        if (this.outermost[i]) total[side] += this.total[side][i];
-      });
-    }
-    return { self, total };
-  }
 }
 
-/** Makes a tree whose siblings all have different keys. `slots` is a hash table of nodes, by
- * parent and key; 0 is an empty slot, since nobody asks for the root. */
+/** Makes a tree whose siblings all have different keys, with room for `room` nodes before it has
+ * to grow. `slots` is a hash table of nodes, by parent and key; 0 is an empty slot, since nobody
+ * asks for the root. */
 class TreeBuilder {
-  constructor(rootKey) {
-    this.parent = [0];
-    this.key = [rootKey];
-    this.slots = new Uint32Array(1 << 10);
+  constructor(rootKey, room = 1 << 8) {
+    this.n = 1;
+    this.parent = new Uint32Array(room);
+    this.key = new Uint32Array(room).fill(rootKey, 0, 1);
+    this.slots = new Uint32Array(2 << Math.ceil(Math.log2(room)));
   }
 
   child(parent, key) {
+    if (2 * this.n > this.slots.length) this.growSlots();
     const slot = this.find(parent, key);
-    if (this.slots[slot]) return this.slots[slot];
-    const node = this.add(parent, key);
-    this.slots[slot] = node;
-    if (2 * node > this.slots.length) this.grow();
-    return node;
+    return this.slots[slot] || (this.slots[slot] = this.add(parent, key));
   }
 
   /** A node of its own, whatever its siblings are. */
   add(parent, key) {
-    this.key.push(key);
-    return this.parent.push(parent) - 1;
+    if (this.n === this.key.length) {
+      for (const name of ["parent", "key"]) {
+        const before = this[name];
+        (this[name] = new Uint32Array(2 * before.length)).set(before);
+      }
+    }
+    this.parent[this.n] = parent;
+    this.key[this.n] = key;
+    return this.n++;
   }
 
   find(parent, key) {
-    const mask = this.slots.length - 1;
-    const mixed = Math.imul(parent, 0x9e3779b1) ^ Math.imul(key, 0x85ebca6b);
-    for (let slot = (mixed ^ (mixed >>> 15)) & mask; ; slot = (slot + 1) & mask) {
-      const node = this.slots[slot];
-      if (!node || (this.parent[node] === parent && this.key[node] === key)) return slot;
+    const { slots, parent: parents, key: keys } = this, mask = slots.length - 1;
+    let mixed = Math.imul(parent, 0x9e3779b1) ^ Math.imul(key, 0x85ebca6b);
+    mixed ^= mixed >>> 15;
+    for (let slot = mixed & mask; ; slot = (slot + 1) & mask) {
+      const node = slots[slot];
+      if (!node || (parents[node] === parent && keys[node] === key)) return slot;
     }
   }
 
-  grow() {
+  growSlots() {
     this.slots = new Uint32Array(2 * this.slots.length);
-    for (let i = 1; i < this.key.length; i++) this.slots[this.find(this.parent[i], this.key[i])] = i;
+    for (let i = 1; i < this.n; i++) this.slots[this.find(this.parent[i], this.key[i])] = i;
   }
 
-  tree() { return new Tree(this.parent, this.key); }
+  tree() { return new Tree(this.parent.slice(0, this.n), this.key.slice(0, this.n)); }
 }
 
 /** The tree of functions of `data`, and the node of it that each node of the data belongs to:
  * frames of one function at several lines are one node. */
 function functionTree(data) {
   const { nodeParent, nodeFrame, frameFunction } = data;
-  const of = new Uint32Array(nodeParent.length), builder = new TreeBuilder(NONE);
+  const of = new Uint32Array(nodeParent.length), builder = new TreeBuilder(NONE, of.length + 1);
   for (let i = 0; i < of.length; i++) {
     const parent = nodeParent[i] === NONE ? 0 : of[nodeParent[i]];
     of[i] = builder.child(parent, frameFunction[nodeFrame[i]]);
@@ -222,23 +206,42 @@ function timeTree(data, tree, of, type, thread) {
   return Object.assign(chart, { since, until });
 }
 
+/** Numbers of `values` from the largest to the smallest; of equal ones (to seven digits) the
+ * first comes first. Sorting 64 bits, the value above its number, takes a tenth of the time of
+ * sorting with a function that compares. */
+function descending(values) {
+  const n = values.length, bits = new Int32Array(Float32Array.from(values).buffer);
+  const packed = new BigUint64Array(n), halves = new Uint32Array(packed.buffer);
+  for (let i = 0; i < n; i++) {
+    halves[2 * i] = i;
+    halves[2 * i + 1] = bits[i] < 0 ? bits[i] : ~bits[i] & 0x7fffffff; // descend as unsigned
+  }
+  packed.sort();
+  const numbers = new Uint32Array(n);
+  for (let i = 0; i < n; i++) numbers[i] = halves[2 * i];
+  return numbers;
+}
+
 /** Where the frames of a tree lie: left[node] in units of width, and by depth the nodes from
  * left to right. Siblings by width, or as they are (`isGiven`). What has no width is left out. */
 function layOut(tree, isGiven) {
-  const order = Uint32Array.from({ length: tree.n }, (_, i) => i);
-  const width = tree.width, left = new Float64Array(tree.n), free = new Float64Array(tree.n);
-  if (!isGiven) order.sort((a, b) => width[b] - width[a] || a - b);
+  const { n, width } = tree, left = new Float64Array(n), order = new Uint32Array(n);
+  const { first, next } = isGiven ? tree.lists() : tree.lists(descending(width));
   const levels = [];
-  tree.walk(tree.lists(isGiven ? null : order), (i) => {
-    if (!(width[i] > 0)) return;
-    if (i) {
-      const parent = tree.parent[i];
-      if (!(width[parent] > 0)) return;
-      left[i] = free[parent];
-      free[parent] += width[i];
+  let from = 0, until = width[0] > 0 ? 1 : 0; // the last level's part of `order`
+  while (from < until) {
+    levels.push(order.subarray(from, until));
+    let end = until;
+    for (; from < until; from++) {
+      let x = left[order[from]];
+      for (let i = first[order[from]]; i; i = next[i]) {
+        if (!(width[i] > 0)) continue;
+        left[i] = x;
+        x += width[i];
+        order[end++] = i;
+      }
     }
-    free[i] = left[i];
-    (levels[tree.depth[i]] ??= []).push(i);
-  });
-  return { left, levels: levels.map((level) => Uint32Array.from(level)) };
+    until = end;
+  }
+  return { left, levels };
 }

@@ -183,6 +183,15 @@ def test_what_is_pruned_stays_in_the_sums() -> None:
         assert shown <= function.total
 
 
+def test_a_deep_stack_is_cut_to_the_limit_not_to_nothing() -> None:
+    """All frames of one stack have the same in them: as many are kept as there is room for."""
+    prof = profile({";".join(f"f{i}{i * 7919 % 10007:x}@prog" for i in range(6000)): 3})
+    whole, empty = len(prof.html()), len(_DATA.sub("", prof.html()))
+    limit = empty + (whole - empty) // 2
+    text = prof.html(max_bytes=limit)
+    assert limit - (whole - empty) // 4 < len(text) <= limit
+
+
 def test_negative_values_are_named() -> None:
     (facts,) = decode(profile({"main@p;a@p": 5, "main@p;b@p": -2}).html())
     assert any("negative values of samples, cpu" in note for note in facts["notes"])
