@@ -111,9 +111,7 @@ class Profile:
     def functions(self, type: int, /) -> list[tuple[str, str, int, int, str, int]]:
         """(function, module, self, total, filename, start_line) in order of self, whatever
         its sign."""
-    def top(
-        self, type: int, most: int, /
-    ) -> tuple[list[tuple[str, str, int, int, str, int]], int]:
+    def top(self, type: int, most: int, /) -> tuple[list[tuple[str, str, int, int, str, int]], int]:
         """The first `most` of functions(), and how many there are."""
     def tree(self, type: int, /) -> list[tuple[int, str, str, int, int, int, str, int]]:
         """(parent, function, module, depth, self, total, filename, start_line); entry 0 is the

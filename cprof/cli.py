@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from cprof import cli_options as options
-from cprof import errors
+from cprof import cli_words, errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,8 +167,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 _OUT = "the extension says which: .pb.gz .folded .svg .html .speedscope.json ..."
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The whole command line, and that of each verb."""
     main = argparse.ArgumentParser(
         prog="cprof",
         description="Where a native Linux process spends its CPU time.",
@@ -274,6 +274,7 @@ def parser() -> argparse.ArgumentParser:
         usage="cprof disasm [options] FILE ... REGEX",
     )  # fmt: skip
     options.add_question(verb, has_regex=True, has_mean=False)
+    verb.add_argument("-intel_syntax", action="store_true", help="in Intel's syntax, not AT&T's")
     options.add_json(
         verb, "function, module, file, self, total, note, "
         "instructions (address, self, total, text, file, line)",
@@ -309,7 +310,7 @@ def parser() -> argparse.ArgumentParser:
     verb = add("doctor", "cli.doctor", "what this machine allows, and what would change that")
     verb.add_argument("--json", action="store_true", help="JSON, for programs")
     verb.add_argument("pid", type=options.pid, nargs="?")
-    return main
+    return main, dict(verbs.choices)
 
 
 def _version() -> str:
@@ -343,12 +344,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """pprof's options may have one dash or two, and `=true`; but the words after `record` may
     be the command's."""
-    is_record = bool(words) and words[0] == "record"
-    args, unknown = parser().parse_known_args(list(words) if is_record else options.spelled(words))
+    if words and (way := cli_words.instead_of(words[0])):
+        raise errors.InvalidOption(f"cprof takes a verb, not {words[0]}: {way}")
+    main, verbs = parser()
+    if not words or words[0] not in verbs:
+        return main.parse_args(words)
+    known = set(verbs[words[0]]._option_string_actions)
+    is_record = words[0] == "record"
+    args, unknown = main.parse_known_args(words if is_record else cli_words.spelled(words, known))
     if unknown:
-        raise errors.InvalidOption(
-            f"{args.verb} takes no {' '.join(unknown)} (see cprof {args.verb} --help)"
-        )
+        raise errors.InvalidOption(cli_words.refused(args.verb, unknown, known))
     return args
 
 

@@ -1,9 +1,9 @@
 """Options that several verbs of the command share, and what they accept."""
 
 import argparse
-from collections.abc import Sequence
 
 from cprof import errors, events
+from cprof.cli_words import FALSE, GRANULARITIES, LEGACY, TRUE
 
 
 def pids(text: str) -> list[int]:
@@ -38,9 +38,9 @@ def window(text: str) -> "tuple[float, float | None]":
 
 
 def _is_true(word: str) -> bool:
-    if word.lower() not in _TRUE + _FALSE:
+    if word.lower() not in TRUE + FALSE:
         raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false")
-    return word.lower() in _TRUE
+    return word.lower() in TRUE
 
 
 def _unit(word: str) -> str:
@@ -71,59 +71,6 @@ def _fraction(text: str) -> float:
     return value
 
 
-# Words as pprof spells them: -focus=x, -focus x, --focus=x, -cum, -cum=false
-
-_GRANULARITIES = ("functions", "filefunctions", "files", "lines", "addresses", "modules")
-_LEGACY = {
-    "inuse_space": "inuse_space", "inuse_objects": "inuse_objects", "alloc_space": "alloc_space",
-    "alloc_objects": "alloc_objects", "total_delay": "delay", "contentions": "contentions",
-}  # fmt: skip
-_SWITCHES = {
-    "cum", "flat", "mean", "normalize", "relative_percentages", "noinlines", "call_tree", "json",
-    *_GRANULARITIES, *_LEGACY, "mean_delay",
-}  # fmt: skip
-_VALUES = {
-    "focus", "ignore", "hide", "show", "show_from", "prune_from", "tagfocus", "tagignore",
-    "tagshow", "taghide", "sample_index", "diff_base", "base", "nodefraction", "edgefraction",
-    "nodecount", "granularity", "divide_by", "unit", "sort", "source_path", "trim_path",
-    "window", "base_window", "sample_type", "trim",
-}  # fmt: skip
-_TRUE, _FALSE = ("true", "t", "1"), ("false", "f", "0")
-_DOUBLE = {"json", "window", "base_window"}  # words of our own
-_SAME = {"sample_type": "sample_index"}
-
-
-def spelled(words: "Sequence[str]") -> "list[str]":
-    """The words of a command line with pprof's options spelled in one way: `-name=value`, and
-    `-name` for a switch that is on, nothing for one that is off. Whatever else there is, and all
-    after `--`, stays."""
-    import re
-
-    out: list[str] = []
-    left = iter(words)
-    for word in left:
-        if word == "--":
-            return [*out, word, *left]
-        found = re.fullmatch(r"--?([a-z][a-z_-]+)(?:=(.*))?", word, re.DOTALL)
-        name = found[1].replace("-", "_") if found else ""
-        if found is None or name not in _SWITCHES | _VALUES:
-            out.append(word)
-            continue
-        value = found[2]
-        flag = _SAME.get(name, name)
-        flag = f"--{flag.replace('_', '-')}" if flag in _DOUBLE else f"-{flag}"
-        if name in _SWITCHES and value is not None and value.lower() in _FALSE:
-            out = [other for other in out if other != flag]
-        elif name in _SWITCHES:
-            out.append(flag if value is None or value.lower() in _TRUE else f"{flag}={value}")
-        elif value is None and name == "trim":
-            out.append(f"{flag}=true")
-        else:
-            value = next(left, None) if value is None else value
-            out.append(flag if value is None else f"{flag}={value}")
-    return out
-
-
 def _switch(group: "argparse._ArgumentGroup", name: str, help: str = argparse.SUPPRESS) -> None:
     group.add_argument(f"-{name}", action="store_true", help=help)
 
@@ -150,7 +97,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     """What part of the files is looked at."""
     group = parser.add_argument_group("which samples")
     _add(group, "-sample_index", "TYPE", "which values: a name (cpu, samples ...) or a number")
-    for name in (*_LEGACY, "mean_delay"):
+    for name in (*LEGACY, "mean_delay"):
         _switch(group, name)
     group.add_argument(
         "--window", type=window, metavar="A:B", help="of the seconds from A to B (A: and :B, too)"
@@ -182,6 +129,11 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     ):
         _add(group, f"-{name}", "REGEX", what)
     _switch(group, "noinlines", "without frames of inlined functions")
+    for name, what in (
+        ("tagroot", "with the values of these labels as outermost frames, the first outermost"),
+        ("tagleaf", "with the values of these labels as innermost frames, the last innermost"),
+    ):
+        _add(group, f"-{name}", "KEY[,KEY]", what)
 
 
 def add_diff(parser: argparse.ArgumentParser) -> None:
@@ -229,6 +181,7 @@ def _add_base(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"-{name}", action="append", metavar="FILE", help=what)
     group.add_argument("--base-window", type=window, metavar="A:B", help="of that one")
     _switch(group, "normalize", "scale FILE... to the sum of the base first")
+    _switch(group, "drop_negative", "without functions that shrank")
 
 
 def _add_values(parser: argparse.ArgumentParser, *, has_mean: bool = True) -> None:
@@ -259,10 +212,10 @@ def add_question(
 def add_granularity(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     group = parser.add_argument_group("rows")
     group.add_argument(
-        "-granularity", choices=_GRANULARITIES, default=None, metavar="WHAT",
-        help=f"{', '.join(_GRANULARITIES)} (default: functions); also -lines and so on",
+        "-granularity", choices=GRANULARITIES, default=None, metavar="WHAT",
+        help=f"{', '.join(GRANULARITIES)} (default: functions); also -lines and so on",
     )  # fmt: skip
-    for name in _GRANULARITIES:
+    for name in GRANULARITIES:
         group.add_argument(
             f"-{name}", dest=f"by_{name}", action="store_true", help=argparse.SUPPRESS
         )
@@ -283,8 +236,7 @@ def _add_rows(group: "argparse._ArgumentGroup", *, is_graph: bool) -> None:
     )  # fmt: skip
     group.add_argument(
         "-nodefraction", type=_fraction, metavar="F",
-        help="without rows whose total is below F of the whole"
-        + (" (default: 0.005, of --json 0)" if is_graph else ""),
+        help="without rows whose total is below F of the whole (default: 0.005, of --json 0)",
     )  # fmt: skip
     if is_graph:
         group.add_argument(
@@ -303,14 +255,14 @@ def refuse_live(args: argparse.Namespace) -> None:
     add_filters(parser)
     _add_base(parser)
     usual = vars(parser.parse_args([]))
-    for name in usual.keys() - {"sample_index", "mean_delay", *_LEGACY}:
+    for name in usual.keys() - {"sample_index", "mean_delay", *LEGACY}:
         if getattr(args, name) != usual[name]:
             raise errors.InvalidOption(f"top -p: -{name} is for files; record into one first")
 
 
 def chosen_granularity(args: argparse.Namespace) -> str:
     """From -granularity=lines, or -lines."""
-    given = [name for name in _GRANULARITIES if getattr(args, f"by_{name}", False)]
+    given = [name for name in GRANULARITIES if getattr(args, f"by_{name}", False)]
     given += [args.granularity] if args.granularity else []
     if len(set(given)) > 1:
         raise errors.InvalidOption(f"one granularity, not {' and '.join(dict.fromkeys(given))}")
@@ -326,7 +278,7 @@ def is_cum(args: argparse.Namespace) -> bool:
 def chosen_type(args: argparse.Namespace) -> "str | None":
     """From -sample_index=x, or pprof's older -inuse_space and its kin."""
     given = [args.sample_index] if args.sample_index else []
-    given += [_LEGACY[name] for name in _LEGACY if getattr(args, name, False)]
+    given += [LEGACY[name] for name in LEGACY if getattr(args, name, False)]
     given += ["delay"] if args.mean_delay else []
     if len(set(given)) > 1:
         raise errors.InvalidOption(f"one sample type, not {' and '.join(given)}")

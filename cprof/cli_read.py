@@ -54,6 +54,9 @@ def _load(path: str, window: "Window") -> "Profile":
 def filtered(profile: "Profile", args: argparse.Namespace) -> "Profile":
     """The samples and frames that pass all filters. Raises NoSamples where nothing does, with
     the first filter after which nothing was left."""
+    for name in ("tagroot", "tagleaf"):  # first: other filters may mean these frames
+        if keys := getattr(args, name):
+            profile = getattr(profile, name)(*keys.split(","))
     for name in _GLOBS:
         words = getattr(args, name)
         if words:
@@ -208,9 +211,11 @@ def report(args: argparse.Namespace) -> int:
 
 
 def top_table(ask: "Question", args: argparse.Namespace, n: int) -> "Table":
-    share = args.nodefraction or 0.0 if args.trim else 0.0
     granularity = cli_options.chosen_granularity(args)
-    return ask.table(n, granularity, cum=cli_options.is_cum(args), min_share=share)
+    return ask.table(
+        n, granularity, cum=cli_options.is_cum(args), min_share=_trim(args).nodes,
+        drop_negative=args.drop_negative,
+    )  # fmt: skip
 
 
 def print_table(ask: "Question", table: "Table") -> int:
@@ -273,7 +278,7 @@ def _trim(args: argparse.Namespace) -> "Trim":
     if not args.trim:
         return WHOLE
     usual = WHOLE if args.json else Trim(NODE_FRACTION, EDGE_FRACTION, NODE_COUNT)
-    given = (args.nodefraction, args.edgefraction, args.n)
+    given = (args.nodefraction, getattr(args, "edgefraction", 0.0), args.n)
     return Trim(*(u if g is None else g for u, g in zip(usual.values(), given, strict=True)))
 
 
@@ -285,7 +290,10 @@ def tree(args: argparse.Namespace) -> int:
             raise errors.InvalidOption("tree: -call_tree is text only; cprof export OUT.folded")
         print(ask.profile.tree(ask.profile.sample_types[ask.index][0]))
         return cli.OK
-    graph = ask.graph(granularity, cum=cli_options.is_cum(args), trim=_trim(args))
+    graph = ask.graph(
+        granularity, cum=cli_options.is_cum(args), trim=_trim(args),
+        drop_negative=args.drop_negative,
+    )  # fmt: skip
     if args.json:
         return _json(ask, _graph_rows(ask, graph.data()), {})
     _print([*map(_printable, ask.heading), *_dropped(graph.n_dropped)])
@@ -304,7 +312,7 @@ def _graph_rows(ask: "Question", rows: "list[dict[str, Any]]") -> "list[dict[str
 def peek(args: argparse.Namespace) -> int:
     pattern, granularity = _pattern(args), cli_options.chosen_granularity(args)
     ask = question(args, needs_lines=_needs_lines(args))
-    graph = ask.graph(granularity, cum=cli_options.is_cum(args))
+    graph = ask.graph(granularity, cum=cli_options.is_cum(args), drop_negative=args.drop_negative)
     matched = graph.matching(pattern)
     if args.json:
         return _json(ask, _graph_rows(ask, graph.data(matched)), {})
@@ -379,7 +387,10 @@ def disasm(args: argparse.Namespace) -> int:
     pattern = _pattern(args)
     ask = question(args, needs_lines=True)
     name = ask.profile.sample_types[ask.index][0]
-    return _listed(args, ask, "instructions", ask.profile.disassemble(pattern, name))
+    return _listed(
+        args, ask, "instructions",
+        ask.profile.disassemble(pattern, name, intel_syntax=args.intel_syntax),
+    )  # fmt: skip
 
 
 def _listed(args: argparse.Namespace, ask: "Question", what: str, listing: "Listing") -> int:

@@ -16,7 +16,11 @@ from cprof.rows import CallRow, Place, Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeVar
+
+    from cprof.rows import FunctionRow
+
+    T = TypeVar("T", FunctionRow, Place, FunctionRow | Place)
 
 GRANULARITIES = ("functions", "filefunctions", "files", "lines", "addresses", "modules")
 NODE_FRACTION, EDGE_FRACTION, NODE_COUNT = 0.005, 0.001, 80  # what pprof's graphs show
@@ -246,18 +250,24 @@ def graph(
     trim: Trim = WHOLE,
     of: int | None = None,
     by_module: bool = True,
+    drop_negative: bool = False,
 ) -> Graph:
     """The call graph of one sample type. `cum`: in order of total. `mean`: values are those of
-    the sample type over those of the first one. `of` is what 100 % is, where not all."""
+    the sample type over those of the first one. `of` is what 100 % is, where not all.
+    `drop_negative`: without nodes that shrank."""
     if granularity not in GRANULARITIES:
         raise ValueError(f"granularity {granularity!r}: known are {', '.join(GRANULARITIES)}")
     sums = _Sums(core, granularity, by_module)
     nodes, edges = sums.of(index)
-    keep = _kept(nodes, trim, cum=cum)
-    cutoff = abs(int(sum(node.self for node in nodes) * trim.edges))  # of all that there was
-    n_dropped = sum(1 for node in nodes if node.self or node.total) - len(keep)
+    shown = _order(nodes, cum=cum)
+    own = sum(node.self for node in nodes)
+    keep = worth_showing(
+        [nodes[i] for i in shown], trim.nodes, own, drop_negative=drop_negative
+    )[: trim.count or None]  # fmt: skip
+    n_dropped = len(shown) - len(keep)
+    cutoff = abs(int(own * trim.edges))  # of all that there was
     if n_dropped:
-        sums.keep = {_key(nodes[i]) for i in keep}
+        sums.keep = set(map(_key, keep))
         nodes, edges = sums.of(index)
     number = {old: new for new, old in enumerate(_order(nodes, cum=cum))}
     calls = [e for e in edges if e.value and abs(e.value) >= cutoff]
@@ -328,10 +338,18 @@ def _order(rows: Sequence[Place], *, cum: bool) -> list[int]:
     )  # fmt: skip
 
 
-def _kept(rows: Sequence[Place], trim: Trim, *, cum: bool) -> list[int]:
-    cutoff = abs(int(sum(row.self for row in rows) * trim.nodes))
-    kept = [i for i in _order(rows, cum=cum) if abs(rows[i].total) >= cutoff]
-    return kept[: trim.count] if trim.count else kept
+def worth_showing(
+    rows: "Sequence[T]", share: float, of: int, *, drop_negative: bool = False
+) -> "Sequence[T]":
+    """The rows whose total is at least `share` of the sum `of` all self, in the same order;
+    `drop_negative`: and that did not shrink."""
+    cutoff = abs(int(of * share))
+    if not cutoff and not drop_negative:
+        return rows
+    return [
+        row for row in rows
+        if abs(row.total) >= cutoff and not (drop_negative and (row.self or row.total) < 0)
+    ]  # fmt: skip
 
 
 def _key(place: Place) -> tuple[object, ...]:

@@ -66,6 +66,11 @@ class LabelSets:
                     units[key] = unit
         return {k: unit or ("bytes" if k in _BYTES else k) for k, unit in units.items()}
 
+    def of_rows(self) -> Iterator[int]:
+        """The number of each row's set."""
+        numbers = {group: i for i, group in enumerate(self._groups)}
+        return map(numbers.__getitem__, zip(*self._keys, strict=True))
+
     def select(self, wanted: Sequence[bool]) -> _core.Profile:
         """The rows whose set is wanted."""
         groups = {group for group, is_wanted in zip(self._groups, wanted, strict=True) if is_wanted}

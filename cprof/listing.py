@@ -277,7 +277,9 @@ class Sources:
 # Instructions
 
 
-def disassemble(profile: "Profile", pattern: str, sample_type: str | None) -> Listing:
+def disassemble(
+    profile: "Profile", pattern: str, sample_type: str | None, *, intel_syntax: bool = False
+) -> Listing:
     """See `Profile.disassemble`."""
     import shutil
 
@@ -287,6 +289,7 @@ def disassemble(profile: "Profile", pattern: str, sample_type: str | None) -> Li
     objdump = shutil.which("objdump")
     if objdump is None:
         raise MissingPackage("disassemble: there is no objdump", "install binutils")
+    command = [objdump, *(("-M", "intel") if intel_syntax else ())]
     by_file: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
     elsewhere: dict[tuple[str, str], None] = {}  # the kernel, the vdso, generated code
     mappings, functions = core.mappings, core.functions_table
@@ -309,7 +312,7 @@ def disassemble(profile: "Profile", pattern: str, sample_type: str | None) -> Li
     listed: list[Listed] = []
     for (file, build_id), costs in by_file.items():
         try:
-            listed += _disassemble_file(objdump, file, build_id, costs, sums)
+            listed += _disassemble_file(command, file, build_id, costs, sums)
         except OSError as error:
             if len(by_file) == 1:
                 raise
@@ -322,7 +325,7 @@ def disassemble(profile: "Profile", pattern: str, sample_type: str | None) -> Li
 
 
 def _disassemble_file(
-    objdump: str,
+    objdump: list[str],
     file: str,
     build_id: str,
     offsets: dict[int, tuple[int, int]],
@@ -369,12 +372,12 @@ def _merge(
     return rows
 
 
-def _objdump(objdump: str, file: str, start: int, end: int) -> list[tuple[int, str]]:
+def _objdump(objdump: list[str], file: str, start: int, end: int) -> list[tuple[int, str]]:
     """(address, instruction) of [start, end)."""
     import subprocess
 
     done = subprocess.run(
-        [objdump, "-d", "--no-show-raw-insn", f"--start-address={start:#x}",
+        [*objdump, "-d", "--no-show-raw-insn", f"--start-address={start:#x}",
          f"--stop-address={end:#x}", "--", file],
         capture_output=True, text=True, errors="replace", check=False,
     )  # fmt: skip

@@ -332,6 +332,22 @@ class Profile:
         with translated():
             return Profile(filtered(self._core, ignore=tag))
 
+    def tagroot(self, *keys: str) -> "Profile":
+        """The same samples with their values of labels (see `tags`) as frames outside of their
+        stacks, the first key outermost: `p.tagroot("thread")` has a call tree for each thread.
+        Raises ValueError for a key that no sample has."""
+        return self._framed(roots=keys)
+
+    def tagleaf(self, *keys: str) -> "Profile":
+        """The same as frames inside of their stacks, the last key innermost."""
+        return self._framed(leaves=keys)
+
+    def _framed(self, **keys: "Sequence[str]") -> "Profile":
+        from cprof.label_frames import framed
+
+        with translated():
+            return Profile(framed(self.with_lines()._core, **keys))
+
     def __add__(self, other: "Profile") -> "Profile":
         """Both together; sample types must agree (ValueError)."""
         if not isinstance(other, Profile):
@@ -456,13 +472,15 @@ class Profile:
 
         return list_source(self, pattern, sample_type, source_path, trim_path)
 
-    def disassemble(self, pattern: str, sample_type: str | None = None) -> "Listing":
+    def disassemble(
+        self, pattern: str, sample_type: str | None = None, *, intel_syntax: bool = False
+    ) -> "Listing":
         """The instructions (by objdump) of the functions whose name matches the regular
         expression `pattern`, with the cost of each and its source line. The file must be the
         one that was recorded."""
         from cprof.listing import disassemble
 
-        return disassemble(self, pattern, sample_type)
+        return disassemble(self, pattern, sample_type, intel_syntax=intel_syntax)
 
     @property
     def columns(self) -> Columns:

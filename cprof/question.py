@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cprof.profile import Profile
 
+    AnyRow = FunctionRow | Place
+
 
 class Question:
     """`whole` is what 100 % is (None: all of the profile). `mean`: values are those of the
@@ -63,18 +65,23 @@ class Question:
         *,
         cum: bool = False,
         min_share: float = 0.0,
+        drop_negative: bool = False,
     ) -> Table:
-        """The functions, or places, whose total is at least `min_share` of the whole, in order
-        of self (or total), or the first `n` of them."""
+        """The functions, or places, whose total is at least `min_share` of the sum, in order of
+        self (or total), or the first `n` of them; `drop_negative`: of those that did not
+        shrink."""
         if n is not None and n < 0:
             raise ValueError(f"cannot show {n} rows")
         most = sys.maxsize if n is None else n
-        if granularity == "functions" and not self.mean and not cum and not min_share:
-            first, n_rows = self._core.top(self.index, most)
-            rows: list[FunctionRow | Place] = [FunctionRow(*row[:4]) for row in first]
+        if granularity == "functions" and not self.mean and not cum:
+            rows, n_rows = self._functions(most, min_share, drop_negative=drop_negative)
         else:
-            rows = self._places(granularity, cum=cum, min_share=min_share)
-            n_rows = len(rows)
+            graph = self.graph(
+                granularity, cum=cum, trim=Trim(min_share, 0.0, 0), drop_negative=drop_negative
+            )
+            rows, n_rows = graph.nodes, len(graph.nodes) + graph.n_dropped
+            if granularity == "functions":
+                rows = [FunctionRow(x.function, x.module, x.self, x.total) for x in graph.nodes]
         return Table(
             rows[:most],
             heading=self.heading,
@@ -84,24 +91,29 @@ class Question:
             shown=self.shown,
         )
 
-    def _places(
-        self, granularity: str, *, cum: bool, min_share: float
-    ) -> "list[FunctionRow | Place]":
-        """By the call graph."""
-        graph = graphs.graph(
-            self._core, self.index, granularity, cum=cum, mean=self.mean,
-            trim=Trim(min_share, 0.0, 0), of=self.whole,
-        )  # fmt: skip
-        if granularity != "functions":
-            return list(graph.nodes)
-        return [FunctionRow(n.function, n.module, n.self, n.total) for n in graph.nodes]
+    def _functions(
+        self, most: int, min_share: float, *, drop_negative: bool
+    ) -> "tuple[Sequence[AnyRow], int]":
+        """The first of them that are worth showing, and how many there are."""
+        of = self._core.totals()[self.index]
+        first, n = self._core.top(self.index, most)
+        rows = [FunctionRow(*row[:4]) for row in first]
+        shown = graphs.worth_showing(rows, min_share, of, drop_negative=drop_negative)
+        if len(shown) == len(rows) or len(rows) == n:
+            return shown, n
+        return self._functions(sys.maxsize, min_share, drop_negative=drop_negative)
 
     def graph(
-        self, granularity: str = "functions", *, cum: bool = False, trim: Trim = WHOLE
+        self,
+        granularity: str = "functions",
+        *,
+        cum: bool = False,
+        trim: Trim = WHOLE,
+        drop_negative: bool = False,
     ) -> Graph:
         return graphs.graph(
             self._core, self.index, granularity, cum=cum, mean=self.mean, trim=trim,
-            of=self.whole,
+            of=self.whole, drop_negative=drop_negative,
         )  # fmt: skip
 
     def calls(self, pattern: str, end: str) -> CallTable:

@@ -3,7 +3,7 @@
 from cprof import _core
 from cprof.errors import translated
 from cprof.export.trie import with_lines
-from cprof.profile import value_columns
+from cprof.label_frames import rebuilt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,26 +28,11 @@ def write_diff(diff: "Diff", path: str, type_index: int) -> None:
     base, new = (with_lines(side)._core for side in (diff.base, diff.new))
     n = len(base.sample_types)
     with translated(path=path):
-        _core.merge([new, _labelled(base)], [[1.0] * n, [-1.0] * n]).write_pprof(path)
+        base = rebuilt(base, threads=_of_a_base(base), rows={"time": None})
+        _core.merge([new, base], [[1.0] * n, [-1.0] * n]).write_pprof(path)
 
 
-def _labelled(core: _core.Profile) -> _core.Profile:
-    """The same rows, without their times, with the label of a base."""
-    mappings = zip(core.mappings, core.mapping_details, strict=True)
+def _of_a_base(core: _core.Profile) -> "list[tuple[Any, ...]]":
+    """The threads with the label of a base."""
     threads = zip(core.threads, core.thread_labels, strict=True)
-    tables: Any = {
-        "sample_types": core.sample_types,
-        "default_type": core.sample_types[core.default_type][0],
-        "mappings": [(*mapping, *details) for mapping, details in mappings],
-        "functions": core.functions_table,
-        **core.tables(),
-        "threads": [(*t, [*labels, ("pprof::base", "true")]) for t, labels in threads],
-        "rows": {
-            "thread": core.column("thread"),
-            "stack": core.column("stack"),
-            "values": [core.column(name) for name in value_columns(core)],
-        },
-        "run": core.run,
-        "span": (core.run["from"], core.run["to"]),
-    }
-    return _core.build(tables)
+    return [(*thread, [*labels, ("pprof::base", "true")]) for thread, labels in threads]

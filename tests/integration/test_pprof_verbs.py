@@ -302,6 +302,48 @@ def test_less_a_base(
         assert_trees_agree(mine, text)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-tagroot=kind"], ["-tagleaf=kind"],
+        ["-tagroot=kind", "-tagleaf=kind", "-focus=red", "-hide=walk", "-cum"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_labels_as_frames(options: list[str], files: Any, ours: Any, theirs: Any) -> None:
+    """Texts: pprof writes numbers in the unit of the report."""
+    path = files["made.pb.gz"]
+    assert_tops_agree(ours("top", *options, path), theirs(path, "-top", *ALL, *options))
+    assert_trees_agree(ours("tree", *ALL, *options, path), theirs(path, "-tree", *ALL, *options))
+
+
+def test_what_shrank_can_be_left_out(files: Any, ours: Any, theirs: Any) -> None:
+    path, options = files["made.pb.gz"], [f"-base={files['other.pb.gz']}", "-drop_negative"]
+    options += ["-sample_index=alloc_objects", "-normalize"]
+    assert any(row["self"] < 0 for row in ours("top", *options[:1], *options[2:], path)["rows"])
+    text = theirs(path, "-top", *ALL, *options)
+    assert_tops_agree(ours("top", *options, path), text)
+    wanted = parse_tree(theirs(path, "-tree", *ALL, *options))
+    mine = ours("tree", *ALL, *options, path)["rows"]
+    assert {printed(row): [row["self"], row["total"]] for row in mine} == {
+        name: own for name, (own, *_) in wanted.items()
+    }
+
+
+@pytest.mark.parametrize("options", [[], ["-cum"], ["-nodecount=4"], ["-nodefraction=0.2"]])
+def test_rows_that_are_shown_unasked(
+    options: list[str], files: Any, theirs: Any, capsys: Any
+) -> None:
+    """Without --json: those of at least 0.5 %, the first 20 of them."""
+    path = files["go.sample.cpu"]
+    _, rows = parse_top(theirs(path, "-top", *options))
+    assert cli.main(["top", *options, str(path)]) == cli.OK
+    lines = capsys.readouterr().out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["self"])
+    lines = [line for line in lines[start + 1 :] if not line.startswith("... and")]
+    assert len(lines) == min(len(rows), 20)
+
+
 # Graphs
 
 

@@ -254,6 +254,15 @@ def test_the_page_is_written(file, tmp_path, capsys):
         (["top", "FILE", "missing.pb.gz"], cli.BAD_PROFILE, "missing.pb.gz: No such file"),
         (["top", "-base=missing.pb.gz", "FILE"], cli.BAD_PROFILE, "missing.pb.gz"),
         (["top", "--window=1:2", "FILE"], cli.FAILURE, "no times"),
+        (["-top", "FILE"], cli.USAGE, "cprof top FILE"),
+        (["-http=:8080", "FILE"], cli.USAGE, "cprof ui FILE"),
+        (["top", "-symbolize=none", "FILE"], cli.USAGE, "-symbolize=none: names are found while"),
+        (["top", "-svg", "FILE"], cli.USAGE, "-o OUT.dot.svg"),
+        (["tree", "-nodecont=5", "FILE"], cli.USAGE, "did you mean -nodecount?"),
+        (["traces", "-normalise", "FILE"], cli.USAGE, "did you mean -normalize?"),
+        (["diff", "-normalize", "FILE", "FILE"], cli.USAGE, "shares"),
+        (["top", "-xyzzy", "FILE"], cli.USAGE, "see cprof top --help"),
+        (["top", "-tagroot=nobody", "FILE"], cli.USAGE, "-tagroot=nobody: no sample has such a"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(file, capsys, words, code, message):

@@ -105,3 +105,22 @@ def test_how_a_stack_was_found_is_a_label_too():
     assert ("unwind", "guessed", 50) in {(t.key, t.value, t.total) for t in p.tags()}
     assert p.tagfocus("unwind=guessed").totals["cpu"] == 50
     assert p.tagignore("unwind=guessed").totals["cpu"] == 20
+
+
+def test_labels_as_frames(threads):
+    by_tid = threads.tagroot("comm", "tid")
+    assert {tuple(f for f, _ in trace.stack) for trace in by_tid.traces()} == {
+        ("hot", "main", "11", "prog"), ("cold", "main", "12", "prog"),
+    }  # fmt: skip
+    assert by_tid.totals == threads.totals
+    inner = threads.tagleaf("tid").tagfocus("tid=11").tagroot("thread")
+    assert [f for f, _ in inner.traces()[0].stack] == ["11", "hot", "main", "worker-1"]
+    with pytest.raises(ValueError, match="-tagleaf=x: no sample has such a label; there are comm"):
+        threads.tagleaf("x")
+
+
+def test_samples_without_the_label_say_so():
+    p = profile([("f@p", 1, {"bytes": 2048}), ("f@p", 2, {})])
+    assert [row.function for row in p.tagleaf("bytes").functions() if row.self] == [
+        "[no bytes]", "2048",
+    ]  # fmt: skip
