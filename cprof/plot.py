@@ -7,7 +7,7 @@ import sys
 from zlib import crc32
 
 from cprof.errors import MissingPackage
-from cprof.names import is_kernel, last_part, printable, simplify
+from cprof.names import is_kernel, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ _WIDTH, _DPI = 12.0, 100.0  # inches, pixels per inch
 _ROW = 0.18  # inches of height for a frame
 _MAX_ROWS_HEIGHT = 24.0  # inches; deeper stacks get thinner rows
 _HEADER, _FOOTER, _SIDE = 0.55, 0.55, 0.15
-_FONT = "DejaVu Sans"  # comes with matplotlib
 _FONT_SIZE, _MIN_FONT_SIZE = 7.5, 4.5
 MIN_SHARE = 0.5 / (_WIDTH * _DPI)  # of the whole: half a pixel
 _PADDING = 3.0  # pixels before and after a label
-_MIN_OUTLINED = 3.0  # pixels; an outline would hide the colour of what is narrower
+_GAP = 0.9  # pixels between frames: an outline would take as long again to draw
+_MIN_PARTED = 3.0  # pixels; a gap would hide the colour of what is narrower
 _MAX_LABELS = 1500
 _LEGEND = 6
 _ROW_SHARE, _ROWS_ALWAYS = 0.005, 30  # rows above these with less in them are left out
@@ -103,17 +103,21 @@ class Frames:
         last = max(last, _ROWS_ALWAYS)
         return [i for i in kept if depth[i] <= last]
 
-    def boxes(self, invert: bool) -> "Any":
+    def boxes(self, invert: bool, pixels: tuple[float, float]) -> "Any":
         """The corners of every frame: an array of shape (n, 4, 2), which PolyCollection takes
-        as it is."""
+        as it is. There is a gap after a frame, and above a row, where there is room for it;
+        `pixels` has those of the whole width and of a row."""
         import numpy as np
 
+        x_pixels, row_pixels = pixels
         bottom = self.n_rows - 1 - self.row if invert else self.row
+        is_parted = self.width * x_pixels >= _MIN_PARTED
+        gap = _GAP / row_pixels if row_pixels > 4 else 0.0
         corners = np.empty((len(self.names), 4, 2))
         corners[:, (0, 3), 0] = self.left[:, None]
-        corners[:, (1, 2), 0] = (self.left + self.width)[:, None]
+        corners[:, (1, 2), 0] = (self.left + self.width - is_parted * _GAP / x_pixels)[:, None]
         corners[:, (0, 1), 1] = bottom[:, None]
-        corners[:, (2, 3), 1] = bottom[:, None] + 1
+        corners[:, (2, 3), 1] = (bottom + 1 - gap)[:, None]
         return corners
 
 
@@ -163,75 +167,26 @@ def _face_colors(frames: Frames, colors: dict[str, str], color: str) -> "numpy.n
     return np.asarray(1 - (1 - faces) * (0.7 + 0.4 * tint[:, None])).clip(0, 1)
 
 
-class _Ruler:
-    """Widths of text in pixels, from the font's own advances; no renderer needed."""
-
-    def __init__(self, size: float, dpi: float) -> None:
-        from matplotlib.font_manager import FontProperties, findfont, get_font
-
-        self._font = get_font(findfont(FontProperties(family=[_FONT])))
-        self._font.set_size(size, dpi)
-        self._em = size * dpi / 72
-        self._advances: dict[str, float] = {}
-
-    def width(self, text: str) -> float:
-        return sum(map(self._advance, text))
-
-    def _advance(self, char: str) -> float:
-        advance = self._advances.get(char)
-        if advance is None:
-            advance = self._em
-            if self._font.get_char_index(ord(char)):  # else another font's, as wide as can be
-                advance = self._font.load_char(ord(char)).linearHoriAdvance / 65536
-            self._advances[char] = advance
-        return advance
-
-    def fit(self, name: str, room: float) -> str:
-        """`name` as it fits into `room` pixels: whole, simplified, cut, or not at all."""
-        ellipsis = "\N{HORIZONTAL ELLIPSIS}"
-        shortest = self.width("xx" + ellipsis)
-        if room < min(shortest, self.width(name[:3])):
-            return ""
-        if len(name) < room and self.width(name) <= room:
-            return name
-        short = name
-        for short in (simplify(name), last_part(simplify(name))):
-            if len(short) < room and self.width(short) <= room:
-                return short
-        left = room - self.width(ellipsis)
-        end = 0
-        while end < len(short) and (left := left - self._advance(short[end])) >= 0:
-            end += 1
-        return short[:end] + ellipsis if end >= 2 else ""
-
-
 def _draw_labels(ax: "Axes", frames: Frames, invert: bool, pixels: tuple[float, float]) -> None:
     """Write the names on the frames, the widest first, where there is room."""
+    from cprof.plot_label import Label, ruler
+
     x_pixels, row_pixels = pixels
     dpi = ax.figure.dpi
     size = min(_FONT_SIZE, 0.72 * row_pixels * 72 / dpi)
     if size < _MIN_FONT_SIZE:
         return
-    ruler = _Ruler(size, dpi)
+    fit = ruler(size, dpi).fit
     rooms = frames.width * x_pixels - 2 * _PADDING
     for i in (-rooms).argsort(kind="stable")[:_MAX_LABELS]:
         if rooms[i] <= 0:
             break
-        label = ruler.fit(printable(frames.names[i]), rooms[i])
+        label = fit(printable(frames.names[i]), rooms[i])
         if not label:
             continue
         row = frames.n_rows - 1 - frames.row[i] if invert else frames.row[i]
-        ax.text(
-            frames.left[i] + _PADDING / x_pixels,
-            row + 0.46,
-            label,
-            fontsize=size,
-            fontfamily=_FONT,
-            color=TEXT,
-            va="center_baseline",
-            parse_math=False,
-            clip_on=True,
-        )
+        left = frames.left[i] + _PADDING / x_pixels
+        ax.add_artist(Label(left, row + 0.46, label, size, TEXT))
 
 
 def draw_legend(ax: "Axes", entries: "Sequence[tuple[str, str]]") -> None:
@@ -323,18 +278,13 @@ def draw_frames(ax: "Axes", frames: Frames, faces: "Any", invert: bool = False) 
     from matplotlib.collections import PolyCollection
 
     box = ax.get_window_extent()
-    row_pixels = box.height / frames.n_rows
-    boxes = frames.boxes(invert)
-    is_wide = (frames.width * box.width >= _MIN_OUTLINED) & (row_pixels > 4)
-    for part, outline in ((is_wide, 0.5), (~is_wide, 0.0)):
-        polygons = PolyCollection(
-            boxes[part], facecolors=faces[part], edgecolors="white", linewidths=outline
-        )
-        ax.add_collection(polygons, autolim=False)
+    pixels = box.width, box.height / frames.n_rows
+    boxes = frames.boxes(invert, pixels)
+    ax.add_collection(PolyCollection(boxes, facecolors=faces, linewidths=0), autolim=False)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, frames.n_rows)
     ax.set_axis_off()
-    _draw_labels(ax, frames, invert, (box.width, row_pixels))
+    _draw_labels(ax, frames, invert, pixels)
 
 
 def _draw_text(
