@@ -60,6 +60,9 @@ class Profile:
         """Equal for profiles that share all that their rows refer to."""
     def tables(self, location: int = 0, node: int = 0, /) -> dict[str, list[Column]]:
         """locations, lines and nodes as build() takes them, from these numbers on."""
+    def ordered(self) -> Profile:
+        """No rows, but all that they refer to, in the order to be stored in: locations by
+        address, functions as those come to them. All other numbers stay."""
     @property
     def functions_table(self) -> list[tuple[str, str, str, int, str]]:
         """(name, system_name, filename, start_line, module) by function number."""
@@ -226,6 +229,10 @@ def decode_column(
 ) -> Column:
     """The numbers of all parts, (block, n, base), one after the other; without a block n times
     `otherwise`. A block that does not hold n numbers is a CoreError with EBADMSG."""
+
+def siblings(parents: Buffer, numbers: Buffer, first: int, start: int, is_back: bool, /) -> Column:
+    """The locations of nodes (from number `first` on, parents given) as small numbers, or with
+    `is_back` from those, all uint32; see cprof_columns_siblings in columns.h."""
 
 def blocks(
     keys: Sequence[tuple[Buffer, Buffer, int]],

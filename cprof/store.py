@@ -4,7 +4,9 @@ recording. docs/recording-file.md describes it for those who read it with other 
 `cprof.store_write` writes it, `cprof.store_read` reads it.
 """
 
+import json
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 
 from cprof import _core
@@ -15,36 +17,26 @@ if TYPE_CHECKING:
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x6370726F  # "cpro"
-VERSION = 1
+VERSION = 2
 CHUNK_SECONDS = 4.0
+CHUNK_ROWS = 1024  # at least, in a file that is written at once
 
-_PLAIN, _STEPS, _BACK = 0, 1, 2  # enum cprof_column_kind
+_PLAIN, _STEPS, _BACK, _ZIGZAG = range(4)  # enum cprof_column_kind
 _SIGNED = 1 << 63
+_MOST_PACKED = 1 << 30  # bytes
 NS = 1e9
 PATIENCE = 10.0  # seconds to wait for somebody who reads, or writes
 
 SCHEMA = """
-CREATE TABLE kinds (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE kinds (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE facts (kind INTEGER NOT NULL REFERENCES kinds, key TEXT NOT NULL, value,
   PRIMARY KEY (kind, key)) WITHOUT ROWID;
 CREATE TABLE sample_types (kind INTEGER NOT NULL REFERENCES kinds, number INTEGER NOT NULL,
   type TEXT NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (kind, number)) WITHOUT ROWID;
 CREATE TABLE comments (kind INTEGER NOT NULL REFERENCES kinds, number INTEGER NOT NULL,
   text TEXT NOT NULL, PRIMARY KEY (kind, number)) WITHOUT ROWID;
-CREATE TABLE marks (kind INTEGER NOT NULL REFERENCES kinds, time INTEGER NOT NULL,
-  what INTEGER NOT NULL, n INTEGER NOT NULL);
-CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE mappings (id INTEGER PRIMARY KEY, start INTEGER NOT NULL,
-  "limit" INTEGER NOT NULL, "offset" INTEGER NOT NULL, file TEXT NOT NULL,
-  module TEXT NOT NULL, build_id TEXT NOT NULL, root TEXT NOT NULL, flags INTEGER NOT NULL);
-CREATE TABLE functions (id INTEGER PRIMARY KEY, name TEXT NOT NULL,
-  file INTEGER NOT NULL REFERENCES texts, start_line INTEGER NOT NULL,
-  module INTEGER NOT NULL REFERENCES texts);
-CREATE TABLE system_names (first INTEGER PRIMARY KEY, n INTEGER NOT NULL, names BLOB NOT NULL);
-CREATE TABLE threads (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, tid INTEGER NOT NULL,
-  name TEXT NOT NULL, comm TEXT NOT NULL);
-CREATE TABLE labels (thread INTEGER NOT NULL REFERENCES threads, key TEXT NOT NULL,
-  value NOT NULL, unit TEXT NOT NULL);
+CREATE TABLE packed (what TEXT NOT NULL, first INTEGER NOT NULL, n INTEGER NOT NULL,
+  size INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE locations (first INTEGER PRIMARY KEY, n INTEGER NOT NULL, address BLOB NOT NULL,
   mapping BLOB NOT NULL, is_folded BLOB, n_lines INTEGER NOT NULL, line_location BLOB,
   line_function BLOB, line BLOB, line_column BLOB);
@@ -55,13 +47,23 @@ CREATE TABLE chunks (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL REFERENCES ki
   stack BLOB NOT NULL, cpu_id BLOB, how BLOB, n_added BLOB);
 CREATE TABLE "values" (chunk INTEGER NOT NULL REFERENCES chunks, type INTEGER NOT NULL,
   value BLOB NOT NULL);
-CREATE VIEW function_names AS SELECT f.id, f.name, file.text AS file,
-  f.start_line, module.text AS module FROM functions f
-  JOIN texts file ON file.id = f.file JOIN texts module ON module.id = f.module;
-"""
+CREATE TABLE marks (kind INTEGER NOT NULL REFERENCES kinds, start INTEGER NOT NULL,
+  n INTEGER NOT NULL, time BLOB NOT NULL, what BLOB NOT NULL, count BLOB NOT NULL);
+CREATE VIEW unpacked AS SELECT what, first + key AS id, value AS entry, {} FROM packed,
+  json_each(CAST(sqlar_uncompress(data, size) AS TEXT));
+CREATE VIEW mappings AS SELECT id, c0 AS start, c1 AS "limit", c2 AS "offset", c3 AS file,
+  c4 AS module, c5 AS build_id, c6 AS root, c7 AS flags FROM unpacked WHERE what = 'mappings';
+CREATE VIEW functions AS SELECT id, c0 AS name, coalesce(nullif(c1, ''), c0) AS system_name,
+  c2 AS file, c3 AS start_line, c4 AS module FROM unpacked WHERE what = 'functions';
+CREATE VIEW threads AS SELECT id, c0 AS pid, c1 AS tid, c2 AS name, c3 AS comm FROM unpacked
+  WHERE what = 'threads';
+CREATE VIEW labels AS SELECT u.id AS thread, json_extract(l.value, '$[0]') AS "key",
+  json_extract(l.value, '$[1]') AS value, json_extract(l.value, '$[2]') AS unit
+  FROM unpacked u, json_each(u.entry, '$[4]') l WHERE what = 'threads';
+""".format(", ".join(f"json_extract(value, '$[{i}]') AS c{i}" for i in range(8)))
 TABLES = (
-    "kinds", "facts", "sample_types", "comments", "marks", "texts", "mappings", "functions",
-    "system_names", "threads", "labels", "locations", "nodes", "chunks", "values",
+    "kinds", "facts", "sample_types", "comments", "packed", "marks", "locations", "nodes",
+    "chunks", "values",
 )  # fmt: skip
 
 # Of each column: buffer format, kind of block, what stands for NULL.
@@ -73,12 +75,14 @@ _COLUMNS = {
     "how": ("B", _PLAIN, 0),
     "n_added": ("H", _PLAIN, 0),
     "value": ("q", _PLAIN, 1),
-    "address": ("Q", _PLAIN, 0),
+    "what": ("I", _PLAIN, 0),
+    "count": ("I", _PLAIN, 0),
+    "address": ("Q", _ZIGZAG, 0),
     "mapping": ("I", _PLAIN, 0),
     "is_folded": ("B", _PLAIN, 0),
     "line_location": ("I", _STEPS, 0),
-    "line_function": ("I", _PLAIN, 0),
-    "line": ("q", _PLAIN, 0),
+    "line_function": ("I", _ZIGZAG, 0),
+    "line": ("q", _ZIGZAG, 0),
     "line_column": ("I", _PLAIN, 0),
     "parent": ("I", _BACK, 0),
     "location": ("I", _PLAIN, 0),
@@ -86,6 +90,7 @@ _COLUMNS = {
 LOCATION = ("address", "mapping", "is_folded")
 LINE = ("line_location", "line_function", "line", "line_column")
 NODE = ("parent", "location")
+MARK = ("time", "what", "count")
 ROW = ("time", "thread", "stack", "cpu_id", "how", "n_added")
 _SIZES = {"B": 1, "H": 2, "I": 4, "i": 4, "Q": 8, "q": 8}
 _OPTIONAL = ("cpu_id", "how", "n_added", "value", "is_folded")  # may be NULL
@@ -142,6 +147,31 @@ def decode_all(
         except _core.CoreError as error:
             raise ValueError(f"the column {name} does not decode ({error.args[1]})") from error
     return columns
+
+
+def pack(rows: "Sequence[Sequence[Any]]") -> tuple[int, bytes]:
+    """Size and bytes of JSON text as sqlar has it: compressed where that makes it smaller."""
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+    data = zlib.compress(text, 9)
+    return len(text), data if len(data) < len(text) else text
+
+
+def unpack(what: str, n: int, size: int, data: bytes) -> "list[list[Any]]":
+    """The rows again. Raises ValueError where they are not `n` lists in `size` bytes."""
+    text = data
+    if not 0 <= size <= _MOST_PACKED:
+        raise ValueError(f"a block of {what} has no size of {size} bytes")
+    if size != len(data):
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(data, size + 1)
+        if len(text) != size or not inflater.eof or inflater.unused_data:
+            raise ValueError(f"a block of {what} does not decode")
+    rows = json.loads(text)
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise ValueError(f"a block of {what} is no list of lists")
+    if len(rows) != n:
+        raise ValueError(f"a block of {what} has {len(rows)} entries, not {n}")
+    return rows
 
 
 def signed(number: int) -> int:

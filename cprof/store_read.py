@@ -6,6 +6,7 @@ import os
 import sqlite3
 import zlib
 from _thread import allocate_lock
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from cprof.store import (
     APPLICATION_ID,
     LINE,
     LOCATION,
+    MARK,
     NODE,
     NS,
     PATIENCE,
@@ -22,6 +24,7 @@ from cprof.store import (
     TABLES,
     VERSION,
     decode_all,
+    unpack,
     unsigned,
 )
 
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
     Window = tuple[float, float | None]  # seconds since the recording began
 _MOST_ROWS = 1 << 27
-_MOST_NAMES = 1 << 30  # bytes
 _END_OF_TIME = 2**63 - 1
 _OF_THE_WHOLE = (
     "cpu_time", "n_switches", "n_records_bad", "n_verified", "n_agreed", "n_waited",
@@ -40,6 +42,10 @@ _OF_THE_WHOLE = (
 _TEXT_FACTS = (
     "event", "period_type", "period_unit", "unwinder", "exact", "command", "host",
     "default_type", "doc_url", "drop_frames", "keep_frames",
+)  # fmt: skip
+
+_DAMAGE = (
+    sqlite3.Error, zlib.error, TypeError, ValueError, OverflowError, KeyError, RecursionError,
 )  # fmt: skip
 
 
@@ -98,7 +104,7 @@ class File:
             raise _unreadable(self.path, error) from error
         except _core.CoreError as error:
             raise from_core(error, path=self.path, is_reading=True) from error
-        except (sqlite3.Error, zlib.error, TypeError, ValueError, OverflowError, KeyError) as error:
+        except _DAMAGE as error:
             raise CorruptProfile(f"{self.path}: is a damaged recording: {error}") from error
 
     def _check(self) -> None:
@@ -107,10 +113,16 @@ class File:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if application != APPLICATION_ID:
             raise CorruptProfile(f"{self.path}: is an SQLite database, but no recording of cprof")
+        if version < VERSION:
+            raise CorruptProfile(
+                f"{self.path}: was written by an early cprof (version {version} of the file; this "
+                f"one reads version {VERSION})",
+                "export it to .pb.gz with that cprof, or record again",
+            )
         if version > VERSION:
             raise CorruptProfile(
                 f"{self.path}: was written by a newer cprof (version {version} of the file; this "
-                f"one reads up to {VERSION})",
+                f"one reads version {VERSION})",
                 "update cprof",
             )
         found = dict(self._db.execute("SELECT name, type FROM sqlite_schema"))
@@ -148,7 +160,6 @@ class File:
         rows, is_part = self._rows(kind, len(types), run, window)
         if is_part:
             run |= dict.fromkeys(_OF_THE_WHOLE, 0)
-        marks = self._db.execute("SELECT time, what, n FROM marks WHERE kind = ?", (kind,))
         tables: Any = {
             "sample_types": types,
             "mappings": self._mappings(),
@@ -158,56 +169,40 @@ class File:
             "rows": rows,
             "run": run,
             "span": span,
-            "marks": [(unsigned(time), what, n) for time, what, n in marks],
+            "marks": self._marks(kind),
             "comments": self._comments(kind),
         }
         return _core.build(tables, self.path)
 
+    def _packed(self, what: str) -> "Iterator[list[Any]]":
+        """All packed rows of one sort."""
+        found = self._db.execute(
+            "SELECT first, n, size, data FROM packed WHERE what = ? ORDER BY first", (what,)
+        ).fetchall()
+        _check_firsts(what, found)
+        for _, n, size, data in found:
+            yield from unpack(what, n, size, data)
+
+    def _marks(self, kind: int) -> "list[tuple[int, ...]]":
+        found = self._db.execute(
+            f"SELECT start, n, {', '.join(MARK)} FROM marks WHERE kind = ? ORDER BY rowid", (kind,)
+        ).fetchall()
+        if sum(row[1] for row in found) > _MOST_ROWS:
+            raise ValueError("it claims to have more marks than can be")
+        columns = [memoryview(column) for column in decode_all(MARK, found) if column is not None]
+        return list(zip(*columns, strict=True))
+
     def _mappings(self) -> "list[tuple[Any, ...]]":
-        rows = self._db.execute(
-            'SELECT id, start, "limit", "offset", file, module, build_id, root, flags '
-            "FROM mappings ORDER BY id"
-        )
-        return [(*map(unsigned, row[:3]), *row[3:]) for row in _numbered("mappings", rows)]
+        return [(*map(unsigned, row[:3]), *row[3:]) for row in self._packed("mappings")]
 
     def _functions(self) -> "list[tuple[Any, ...]]":
-        rows = self._db.execute(
-            "SELECT id, name, file, start_line, module FROM functions ORDER BY id"
-        ).fetchall()
-        texts = dict(self._db.execute("SELECT id, text FROM texts"))
-        return [
-            (name, system_name or name, texts[file], line, texts[module])
-            for (name, file, line, module), system_name in zip(
-                _numbered("functions", rows), self._system_names(), strict=True
-            )
-        ]
-
-    def _system_names(self) -> list[str]:
-        """By function; "" for one whose name it is, too."""
-        rows = self._db.execute(
-            "SELECT first, n, names FROM system_names ORDER BY first"
-        ).fetchall()
-        _check_firsts("system_names", rows)
-        names: list[str] = []
-        for _, n, block in rows:
-            inflater = zlib.decompressobj()
-            text = inflater.decompress(block, _MOST_NAMES)
-            if not inflater.eof or inflater.unused_data:
-                raise ValueError("a block of system_names does not decode")
-            part = text.decode().split("\0")
-            if len(part) != n:
-                raise ValueError(f"a block of system_names has {len(part)} names, not {n}")
-            names += part
-        return names
+        return [(name, other or name, *rest) for name, other, *rest in self._packed("functions")]
 
     def _threads(self) -> "list[tuple[Any, ...]]":
-        rows = self._db.execute("SELECT id, pid, tid, name, comm FROM threads ORDER BY id")
-        labels: dict[int, list[tuple[Any, ...]]] = {}
-        for thread, key, value, unit in self._db.execute(
-            "SELECT thread, key, value, unit FROM labels ORDER BY rowid"
-        ):
-            labels.setdefault(thread, []).append((key, value, unit))
-        return [(*row, labels.get(i, [])) for i, row in enumerate(_numbered("threads", rows))]
+        return [
+            (*thread, [tuple(label) for label in labels])
+            for *thread, labels in self._packed("threads")
+        ]
 
     def _stacks(self) -> "Any":
         names = (*LOCATION, "n_lines", *LINE)
@@ -215,16 +210,24 @@ class File:
             f"SELECT first, n, {', '.join(names)} FROM locations ORDER BY first"
         ).fetchall()
         _check_firsts("locations", found)
-        nodes = self._db.execute(
-            f"SELECT first, n, {', '.join(NODE)} FROM nodes ORDER BY first"
-        ).fetchall()
-        _check_firsts("nodes", nodes)
         lined = [(row[0], row[5], *row[6:]) for row in found if row[5]]
         return {
             "locations": decode_all(LOCATION, found),
             "lines": decode_all(LINE, lined),
-            "nodes": decode_all(NODE, nodes),
+            "nodes": self._nodes(),
         }
+
+    def _nodes(self) -> "Sequence[Any]":
+        """The columns of all nodes: parents and locations."""
+        found = self._db.execute(
+            f"SELECT first, n, {', '.join(NODE)} FROM nodes ORDER BY first"
+        ).fetchall()
+        _check_firsts("nodes", found)
+        parts = [_block_of_nodes(row) for row in found]
+        if len(parts) == 1:
+            return parts[0]
+        columns = zip(*parts, strict=True) if parts else ((), ())
+        return [array("I", b"".join(map(bytes, column))) for column in columns]
 
     def _rows(
         self, kind: int, n_types: int, run: "dict[str, Any]", window: "Window | None"
@@ -258,12 +261,11 @@ class File:
         return decode_all(("value",), found)[0]
 
 
-def _numbered(table: str, rows: "Iterable[tuple[Any, ...]]") -> "Iterator[tuple[Any, ...]]":
-    """The rows without their numbers, which have to be 0, 1, 2 ..."""
-    for i, (number, *rest) in enumerate(rows):
-        if number != i:
-            raise ValueError(f"the table {table} has no entry {i}")
-        yield tuple(rest)
+def _block_of_nodes(row: "tuple[Any, ...]") -> "tuple[Any, Any]":
+    parents, near = decode_all(NODE, [row])
+    assert parents is not None
+    assert near is not None
+    return parents, _core.siblings(parents, near, row[0], 0, True)
 
 
 def _check_firsts(table: str, rows: "Iterable[tuple[Any, ...]]") -> None:

@@ -3,7 +3,7 @@
 import errno
 import os
 import sqlite3
-import zlib
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -13,9 +13,11 @@ from cprof.export.files import is_special
 from cprof.profile import value_columns
 from cprof.store import (
     APPLICATION_ID,
+    CHUNK_ROWS,
     CHUNK_SECONDS,
     LINE,
     LOCATION,
+    MARK,
     NODE,
     NS,
     PATIENCE,
@@ -23,15 +25,16 @@ from cprof.store import (
     SCHEMA,
     VERSION,
     encode_all,
+    pack,
     signed,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-_CHUNK_ROWS = 1 << 16
+_MOST_ROWS = 1 << 16  # of a chunk
 _TABLE_ROWS = 1 << 18  # locations or nodes of one block
-_PAGE = 1024  # bytes: blobs fill whole pages, so small ones waste less
+_PAGE = 512  # the least: what a table and a blob do not fill counts in short recordings
 _VIEW = ("from", "to", "comments")  # keys of Profile.run that are no facts
 _SIGNED = 1 << 63
 
@@ -54,7 +57,6 @@ class Writer:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._kinds: dict[str, int] = {}
-        self._texts: dict[str, int] = {}
         self._n_chunks = 0
         self._end = _Numbers()
         db.execute(f"PRAGMA page_size = {_PAGE}")
@@ -75,7 +77,7 @@ class Writer:
                 first = begins.get(core.stacks_id)
                 if first is None:
                     first = begins[core.stacks_id] = self._end
-                    self._add_tables(core, first, _Numbers())
+                    self._add_tables(core.ordered(), first, _Numbers())
                 run = core.run
                 kind = self._add_kind(name, core, run["comments"], run["from"])
                 self._add_rows(kind, core, first)
@@ -101,56 +103,47 @@ class Writer:
         self._replace("facts", [(kind, key, _fact(value)) for key, value in facts.items()])
         self._replace("sample_types", [(kind, i, *names) for i, names in types])
         self._replace("comments", [(kind, i, text) for i, text in texts])
-        self._insert("marks", [(kind, signed(t), what, n) for t, what, n in core.marks])
+        if core.marks:
+            start = min(core.marks)[0]
+            columns = [
+                memoryview(array(code, numbers))
+                for code, numbers in zip("QII", zip(*core.marks, strict=True), strict=True)
+            ]
+            n = len(core.marks)
+            blocks = encode_all(MARK, columns, 0, n, start, {})
+            self._insert("marks", [(kind, signed(start), n, *blocks)])
         return kind
 
     def _add_tables(self, core: _core.Profile, first: _Numbers, known: _Numbers) -> None:
         """All that rows refer to, from the numbers `known` on; number 0 becomes `first`."""
         mappings = [
-            (first.mapping + i, *map(signed, mapping[:3]), *mapping[3:], *detail)
-            for i, (mapping, detail) in enumerate(
-                zip(core.mappings, core.mapping_details, strict=True)
-            )
+            (*map(signed, mapping[:3]), *mapping[3:], *detail)
+            for mapping, detail in zip(core.mappings, core.mapping_details, strict=True)
         ]
-        self._replace("mappings", mappings)  # what is known of one may change
+        self._db.execute(
+            "DELETE FROM packed WHERE what = 'mappings' AND first = ?", (first.mapping,)
+        )
+        self._pack("mappings", mappings, first.mapping)  # what is known of one may change
         functions = core.functions_table
-        self._add_functions(functions[known.function :], first.function + known.function)
-        n_threads = self._add_threads(core, first.thread, known.thread)
+        new = [(name, "" if other == name else other, *rest)
+               for name, other, *rest in functions[known.function :]]  # fmt: skip
+        self._pack("functions", new, first.function + known.function)
+        threads = list(zip(core.threads, core.thread_labels, strict=True))
+        news = [(*thread, labels) for thread, labels in threads[known.thread :]]
+        self._pack("threads", news, first.thread + known.thread)
         n_locations, n_nodes = self._add_stacks(core, first, known)
         self._end = _Numbers(
             first.mapping + len(mappings),
             first.function + len(functions),
-            first.thread + n_threads,
+            first.thread + len(threads),
             first.location + n_locations,
             first.node + n_nodes,
         )
 
-    def _add_functions(
-        self, functions: Sequence[tuple[str, str, str, int, str]], first: int
-    ) -> None:
-        rows = [
-            (i, name, self._text(file), line, self._text(module))
-            for i, (name, _, file, line, module) in enumerate(functions, first)
-        ]
-        self._insert("functions", rows)
+    def _pack(self, what: str, rows: "Sequence[Sequence[Any]]", first: int) -> None:
+        """One block of rows, the first of which has the number `first`."""
         if rows:
-            names = "\0".join("" if f[1] == f[0] else f[1] for f in functions)
-            block = zlib.compress(names.encode())
-            self._insert("system_names", [(first, len(rows), block)])
-
-    def _text(self, text: str) -> int:
-        number = self._texts.get(text)
-        if number is None:
-            number = self._texts[text] = len(self._texts)
-            self._insert("texts", [(number, text)])
-        return number
-
-    def _add_threads(self, core: _core.Profile, first: int, known: int) -> int:
-        threads, labels = core.threads, core.thread_labels
-        self._insert("threads", [(first + i, *threads[i]) for i in range(known, len(threads))])
-        for i in range(known, len(threads)):
-            self._insert("labels", [(first + i, key, _fact(v), unit) for key, v, unit in labels[i]])
-        return len(threads)
+            self._insert("packed", [(what, first, len(rows), *pack(rows))])
 
     def _add_stacks(self, core: _core.Profile, first: _Numbers, known: _Numbers) -> tuple[int, int]:
         """Locations with their lines, and nodes, from `known` on; how many there are."""
@@ -164,7 +157,6 @@ class Writer:
             "line_location": first.location,
             "line_function": first.function,
             "parent": first.node,
-            "location": first.location,
         }
         for a, b in _blocks(len(locations[0])):
             number = first.location + known.location + a
@@ -177,7 +169,9 @@ class Writer:
             self._insert("locations", [(number, b - a, *row)])
         for a, b in _blocks(len(nodes[0])):
             number = first.node + known.node + a
-            blocks = encode_all(NODE, nodes, a, b, number, added)
+            parents, places = nodes[0][a:b], nodes[1][a:b]
+            near = _core.siblings(parents, places, known.node + a, -first.location % 2**32, False)
+            blocks = encode_all(NODE, [parents, memoryview(near)], 0, b - a, number, added)
             self._insert("nodes", [(number, b - a, *blocks)])
         return known.location + len(locations[0]), known.node + len(nodes[0])
 
@@ -211,12 +205,13 @@ def _blocks(n: int) -> "Iterator[tuple[int, int]]":
 
 
 def _cuts(times: memoryview, *, is_by_time: bool) -> "Iterator[tuple[int, int, int, int]]":
-    """(first row, one after the last, earliest time, latest time) of each chunk."""
+    """(first row, one after the last, earliest time, latest time) of each chunk: of a few
+    seconds, and of more where few samples came in that time."""
     at, n, step = 0, len(times), round(CHUNK_SECONDS * NS)
     while at < n:
-        most = min(at + _CHUNK_ROWS, n)
+        most = min(at + _MOST_ROWS, n)
         if is_by_time:
-            end = bisect_left(times, times[at] + step, at, most)
+            end = bisect_left(times, times[at] + step, min(at + CHUNK_ROWS, most), most)
             yield at, end, times[at], times[end - 1]
         else:
             end = most

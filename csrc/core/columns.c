@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "cleanup.h"
+#include "map.h"
 
 enum { LEVEL = 6, MEMORY = 8, MAX_WIDTH = 8, HEAD = 8 };
 
@@ -17,7 +18,7 @@ static bool is_valid(size_t n, const struct cprof_column_format *format)
     size_t width = format->width;
 
     return n && n <= CPROF_COLUMNS_MAX && width <= MAX_WIDTH && width &&
-           !(width & (width - 1)) && format->kind <= CPROF_COLUMN_BACK;
+           !(width & (width - 1)) && format->kind <= CPROF_COLUMN_ZIGZAG;
 }
 
 /* `numbers` is of any alignment. */
@@ -60,6 +61,18 @@ static void set_number(void *numbers, size_t i, size_t width, uint64_t number)
     }
 }
 
+/* A difference of `bits` bits, either way; both work on the low bits of what is around.
+ */
+static uint64_t zigzag(uint64_t step, size_t bits)
+{
+    return step << 1 ^ (0 - (step >> (bits - 1) & 1));
+}
+
+static uint64_t unzigzag(uint64_t number)
+{
+    return number >> 1 ^ (0 - (number & 1));
+}
+
 /* What is stored of each number, but for the least of it, which is returned; *most is the
  * largest of them less that. */
 static uint64_t reduce(const void *numbers, size_t n,
@@ -77,6 +90,8 @@ static uint64_t reduce(const void *numbers, size_t n,
             stored[i] = number - before;
         else if (format->kind == CPROF_COLUMN_BACK)
             stored[i] = base + i - number;
+        else if (format->kind == CPROF_COLUMN_ZIGZAG)
+            stored[i] = zigzag(number - before, 8 * format->width);
         before = number;
         stored[i] &= mask;
         least = stored[i] < least ? stored[i] : least;
@@ -182,7 +197,7 @@ static void restore(const struct cprof_column_part *part,
                     const struct cprof_column_format *format, const uint64_t *stored,
                     void *to)
 {
-    uint64_t before = part->base;
+    uint64_t mask = UINT64_MAX >> (64 - 8 * format->width), before = part->base;
 
     for (size_t i = 0; i < part->n; i++) {
         uint64_t number = stored[i];
@@ -190,6 +205,8 @@ static void restore(const struct cprof_column_part *part,
             before = number += before;
         else if (format->kind == CPROF_COLUMN_BACK)
             number = part->base + i - number;
+        else if (format->kind == CPROF_COLUMN_ZIGZAG)
+            before = number = before + unzigzag(number & mask);
         set_number(to, i, format->width, number);
     }
 }
@@ -265,4 +282,38 @@ int cprof_columns_decode(const struct cprof_column_part *parts, size_t n_parts,
     *ret = to;
     *n = n_all;
     return 0;
+}
+
+/* ---- the locations of a trie's nodes ---- */
+
+static const uint64_t OUTSIDE = UINT64_MAX; /* the family of parents that are not here */
+
+/* The location of the last node of the family; before there is one, its parent's. */
+static uint32_t expected(const struct cprof_map *last, uint64_t family,
+                         const uint32_t *locations, uint32_t start)
+{
+    uint32_t at = cprof_map_get(last, family);
+
+    if (at != CPROF_MAP_NONE)
+        return locations[at];
+    return family == OUTSIDE ? start : (uint32_t)family;
+}
+
+int cprof_columns_siblings(const uint32_t *parent, const uint32_t *from, size_t n,
+                           uint32_t first, uint32_t start, bool is_back, uint32_t *to)
+{
+    const uint32_t *locations = is_back ? to : from;
+    struct cprof_map last = {0}; /* location of the parents -> the last of their nodes */
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0; i++) {
+        bool is_here = parent[i] >= first && parent[i] - first < i;
+        uint64_t family = is_here ? locations[parent[i] - first] : OUTSIDE;
+        uint32_t near = expected(&last, family, locations, start);
+        to[i] = is_back ? near + (uint32_t)unzigzag(from[i])
+                        : (uint32_t)zigzag(from[i] - near, 32);
+        r = cprof_map_set(&last, family, (uint32_t)i);
+    }
+    cprof_map_deinit(&last);
+    return r;
 }

@@ -13,6 +13,7 @@
 #ifndef CPROF_COLUMNS_H
 #define CPROF_COLUMNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +22,8 @@ enum { CPROF_COLUMNS_MAX = 1 << 24 }; /* numbers of one block */
 enum cprof_column_kind {
     CPROF_COLUMN_PLAIN,
     CPROF_COLUMN_STEPS, /* each number less the one before it; the first less `base` */
-    CPROF_COLUMN_BACK   /* base, base + 1 ... less the number: how far back it refers */
+    CPROF_COLUMN_BACK,  /* base, base + 1 ... less the number: how far back it refers */
+    CPROF_COLUMN_ZIGZAG /* as STEPS, but 0 -1 1 -2 2 ... are stored as 0 1 2 3 4 ... */
 };
 
 struct cprof_column_format {
@@ -47,5 +49,14 @@ struct cprof_column_part {
 int cprof_columns_decode(const struct cprof_column_part *parts, size_t n_parts,
                          const struct cprof_column_format *format, uint64_t otherwise,
                          void **ret, size_t *n);
+
+/* The locations of `n` nodes of a trie, the first of which has number `first`, <-> small
+ * numbers: how far each location is from that of the node before it whose parent has the
+ * same location (a call calls the same function, nearly always), zigzag as above. Where
+ * there was none, from the parent's own location; where the parent is not among these
+ * nodes, from that of the last such node, the first of them from `start`. All modulo
+ * 2^32. `to` has room for n. 0 or -ENOMEM. */
+int cprof_columns_siblings(const uint32_t *parent, const uint32_t *from, size_t n,
+                           uint32_t first, uint32_t start, bool is_back, uint32_t *to);
 
 #endif

@@ -285,6 +285,19 @@ fail:
     return -ENOMEM;
 }
 
+int cprof_profile_ordered_frame(const struct cprof_profile *from,
+                                struct cprof_profile **ret)
+{
+    struct cprof_stacks *stacks;
+    int r = cprof_stacks_ordered(from->stacks, &stacks);
+
+    if (r < 0)
+        return r;
+    r = cprof_profile_copy_frame(from, stacks, ret);
+    cprof_stacks_unref(stacks);
+    return r;
+}
+
 /* The columns of `from`, with room for its rows. */
 static int make_columns(const struct cprof_profile *from, struct cprof_profile *p)
 {

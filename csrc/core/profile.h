@@ -119,6 +119,10 @@ int cprof_profile_copy(const struct cprof_profile *from, struct cprof_stacks *st
 int cprof_profile_copy_frame(const struct cprof_profile *from,
                              struct cprof_stacks *stacks, struct cprof_profile **ret);
 
+/* The frame alone, with its stacks in the order of cprof_stacks_ordered(): 0, -ENOMEM. */
+int cprof_profile_ordered_frame(const struct cprof_profile *from,
+                                struct cprof_profile **ret);
+
 /* a + b; values of hostile files wrap round (as in Go) instead of being undefined. */
 static inline int64_t cprof_sum(int64_t a, int64_t b)
 {

@@ -121,6 +121,9 @@ void cprof_stacks_unref(struct cprof_stacks *stacks); /* accepts NULL */
 /* An independent copy, for a snapshot while the original goes on growing. The copy is for
  * reading only: its hash tables are empty. 0 or -ENOMEM. */
 int cprof_stacks_copy(const struct cprof_stacks *from, struct cprof_stacks **ret);
+/* A copy for storing: locations in order of address, functions as those come to them.
+ * Numbers of nodes, mappings and threads stay. 0 or -ENOMEM. */
+int cprof_stacks_ordered(const struct cprof_stacks *from, struct cprof_stacks **ret);
 /* Let go of what only interning needs: nothing is to be added any more. */
 void cprof_stacks_close(struct cprof_stacks *s);
 /* The same where stacks and threads are still to come, but nothing that they are of. */

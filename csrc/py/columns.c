@@ -152,7 +152,48 @@ static PyObject *decode_column(PyObject *module, PyObject *args)
     return ret;
 }
 
+PyDoc_STRVAR(siblings_doc,
+             "siblings($module, parents, numbers, first, start, is_back, /)\n--\n\n"
+             "Locations of nodes <-> small numbers, all uint32; see columns.h.");
+static PyObject *siblings(PyObject *module, PyObject *args)
+{
+    core_state *st = PyModule_GetState(module);
+    Py_buffer parents, from;
+    int is_back, r = -ENOMEM;
+    PyObject *ret = NULL;
+    unsigned first, start;
+    uint32_t *to;
+    size_t n;
+
+    if (!PyArg_ParseTuple(args, "y*y*IIp:siblings", &parents, &from, &first, &start,
+                          &is_back))
+        return NULL;
+    n = (size_t)from.len / sizeof(*to);
+    to = malloc((n + 1) * sizeof(*to));
+    if (parents.len != from.len || parents.itemsize != sizeof(*to) ||
+        from.itemsize != sizeof(*to)) {
+        PyErr_SetString(PyExc_ValueError, "siblings: two columns of uint32 alike");
+        free(to);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        if (to)
+            r = cprof_columns_siblings(parents.buf, from.buf, n, first, start, is_back,
+                                       to);
+        Py_END_ALLOW_THREADS
+        if (r == 0)
+            ret = cprof_py_column(st, NULL, to, n, "I", true);
+        else
+            ret = cprof_py_raise_code(st, r, "columns");
+        if (r < 0)
+            free(to);
+    }
+    PyBuffer_Release(&parents);
+    PyBuffer_Release(&from);
+    return ret;
+}
+
 static PyMethodDef functions[] = {
+    {"siblings", siblings, METH_VARARGS, siblings_doc},
     {"encode_column", encode_column, METH_VARARGS, encode_column_doc},
     {"decode_column", decode_column, METH_VARARGS, decode_column_doc},
     {NULL, NULL, 0, NULL},

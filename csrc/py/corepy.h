@@ -58,6 +58,7 @@ PyObject *cprof_py_profile_stack(PyObject *op, PyObject *number);
 PyObject *cprof_py_profile_locations(PyObject *op, PyObject *number);
 
 /* Its methods that make other profiles or sums of rows (profile_views.c). */
+PyObject *cprof_py_profile_ordered(PyObject *op, PyObject *unused);
 PyObject *cprof_py_profile_window(PyObject *op, PyObject *args);
 PyObject *cprof_py_profile_filter(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *cprof_py_profile_refine(PyObject *op, PyObject *args, PyObject *kwargs);

@@ -429,6 +429,11 @@ PyDoc_STRVAR(Profile_locations_doc,
              "locations($self, row_stack, /)\n--\n\n"
              "[(address, mapping number or -1)] of one stack, leaf first.");
 
+PyDoc_STRVAR(
+    Profile_ordered_doc,
+    "ordered($self, /)\n--\n\n"
+    "No rows, but all that they refer to, in the order to be stored in: locations\n"
+    "by address, functions as those come to them. Other numbers stay.");
 PyDoc_STRVAR(Profile_window_doc,
              "window($self, start, end, /)\n--\n\n"
              "Rows with start <= time < end (CLOCK_MONOTONIC nanoseconds).");
@@ -468,6 +473,7 @@ static PyMethodDef Profile_methods[] = {
     {"quality", Profile_quality, METH_NOARGS, Profile_quality_doc},
     {"quality_by_module", Profile_quality_by_module, METH_NOARGS,
      Profile_quality_by_module_doc},
+    {"ordered", cprof_py_profile_ordered, METH_NOARGS, Profile_ordered_doc},
     {"window", cprof_py_profile_window, METH_VARARGS, Profile_window_doc},
     {"filter", (PyCFunction)(void (*)(void))cprof_py_profile_filter,
      METH_VARARGS | METH_KEYWORDS, Profile_filter_doc},

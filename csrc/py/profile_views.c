@@ -32,6 +32,20 @@ PyObject *cprof_py_profile_window(PyObject *op, PyObject *args)
     return cprof_py_profile(cprof_py_state_of(op), view);
 }
 
+PyObject *cprof_py_profile_ordered(PyObject *op, PyObject *unused)
+{
+    struct cprof_profile *view;
+    int r;
+
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_profile_ordered_frame(cprof_py_profile_of(op), &view);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        return cprof_py_raise_code(cprof_py_state_of(op), r, "stack");
+    return cprof_py_profile(cprof_py_state_of(op), view);
+}
+
 /* A byte mask of `n` entries from bytes or None; -1 with an exception. */
 static int get_mask(PyObject *arg, const char *name, size_t n, const uint8_t **ret)
 {

@@ -52,6 +52,57 @@ static void test_intern_agrees_with_nodes_laid_one_by_one(void)
     cprof_stacks_unref(s);
 }
 
+/* Locations by address, functions as they come to them; every stack is the same. */
+static void test_ordered_tables(void)
+{
+    static const uint64_t ADDRESSES[] = {0x3000, 0x1000, 0x2000, 0x1001};
+    struct cprof_stacks *s, *ordered;
+    uint32_t frames[4], stack, at;
+
+    CHECK_EQ(cprof_stacks_create(&s), 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct cprof_function function = {.start_line = 10 + i};
+        struct cprof_line line = {.line = i};
+        CHECK_EQ(cprof_stacks_function(s, &function, &line.function), 0);
+        CHECK_EQ(cprof_stacks_location(s, ADDRESSES[i], i % 2, &frames[i]), 0);
+        CHECK_EQ(cprof_stacks_set_lines(s, frames[i], &line, 1), 0);
+    }
+    CHECK_EQ(cprof_stacks_intern(s, frames, 4, &stack), 0);
+    CHECK_EQ(cprof_stacks_ordered(s, &ordered), 0);
+    CHECK_EQ(ordered->nodes.n, s->nodes.n);
+    for (size_t i = 0; i < 4; i++, stack = ordered->nodes.data[stack].parent) {
+        const struct cprof_location *to;
+        to = &ordered->locations.data[ordered->nodes.data[stack].location];
+        CHECK_EQ(to->address, ADDRESSES[i]);
+        CHECK_EQ(to->mapping, i % 2);
+        at = ordered->lines.data[to->first_line].function;
+        CHECK_EQ(ordered->functions.data[at].start_line, 10 + i);
+    }
+    CHECK_EQ(stack, CPROF_NONE);
+    for (size_t i = 1; i < ordered->locations.n; i++)
+        CHECK(ordered->locations.data[i - 1].address <=
+              ordered->locations.data[i].address);
+    at = (uint32_t)ordered->functions.n - 4; /* behind those of the pseudo frames */
+    CHECK_EQ(ordered->functions.data[at].start_line, 11);
+    CHECK_EQ(ordered->functions.data[at + 1].start_line, 13);
+    CHECK_EQ(ordered->functions.data[at + 2].start_line, 12);
+    CHECK_EQ(ordered->functions.data[at + 3].start_line, 10);
+    for (unsigned i = 0; i < CPROF_N_PSEUDO; i++)
+        CHECK_EQ(cprof_stacks_pseudo_of(ordered, ordered->pseudo[i]), i);
+    cprof_stacks_unref(ordered);
+    cprof_stacks_unref(s);
+}
+
+static int make_ordered(void *arg)
+{
+    struct cprof_stacks *ordered;
+    int r = cprof_stacks_ordered(arg, &ordered);
+
+    if (r == 0)
+        cprof_stacks_unref(ordered);
+    return r;
+}
+
 static void test_a_stack_of_no_frames_has_a_frame_that_says_so(void)
 {
     struct cprof_stacks *s;
@@ -205,13 +256,19 @@ static int attempt(void *unused)
 
 static void test_out_of_memory_leaves_nothing_behind(void)
 {
+    struct cprof_stacks *s;
+
     CHECK_EQ(sweep(attempt, NULL), 0);
+    CHECK_EQ(cprof_stacks_create(&s), 0);
+    CHECK_EQ(sweep(make_ordered, s), 0);
+    cprof_stacks_unref(s);
 }
 
 int main(void)
 {
     RUN(test_equal_stacks_are_one_and_share_callers);
     RUN(test_intern_agrees_with_nodes_laid_one_by_one);
+    RUN(test_ordered_tables);
     RUN(test_a_stack_of_no_frames_has_a_frame_that_says_so);
     RUN(test_every_pseudo_frame_and_end_has_a_name_of_its_own);
     RUN(test_an_address_without_mapping_is_no_pseudo_frame);
