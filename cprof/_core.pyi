@@ -239,17 +239,21 @@ def blocks(
     values: Buffer,
     events: Buffer | None,
     times: Buffer | None,
+    threads: Buffer | None,
+    durations: Buffer | None,
     start: int,
     end: int,
     n_slices: int,
     /,
-) -> tuple[Column, Column, Column, Column]:
+) -> tuple[Column, Column, Column, Column, Column, Column]:
     """Sums of rows by item and slice of the time from `start` to `end`. A key is (uint32 by
     row, uint32 table of items, number of items): a row's item is table[key], 0xffffffff
     none. Items of later keys are counted on; the last item is the sum of all rows. `values`
     (int64), `events` (int64: that a row stands for; None 1), `times` (uint64; None: all in
-    slice 0). Returns first (uint64 by item, and one more), slice (uint32) and sum (double)
-    by cell, and squares (double by item: the sum of value * value / events)."""
+    slice 0), `threads` (uint32), `durations` (int64). Returns first (uint64 by item, and one
+    more), slice (uint32) and sum (double) by cell, and by item as double squares (the sum of
+    value * value / events), and the sums of squares and fourth powers of its visits
+    (view_visits.h)."""
 
 def resample(
     first: Buffer,

@@ -15,6 +15,7 @@ PRIOR = 3.0  # effective events that the variance of both sides together counts 
 LEAST = 0.25  # of an independent sample's variance: no side varies less than that
 CONSTANT = 32.0  # what a sum that never varies, on either side, counts for
 DF_PER_EVENT = 2.0  # degrees of freedom that an effective event is good for
+VISITS = 3.0  # degrees of freedom that a variance by visits counts for
 _ANY = (math.inf, math.inf)
 _RARE = 1e6  # a rate is a share of so many possible events
 
@@ -45,6 +46,32 @@ class Side(Row):
         """How many times the variance of independent events; 0 where it says nothing."""
         unit = self.unit(is_share)
         return max(self.variance / unit, LEAST) if unit and self.variance else 0.0
+
+
+def visits_of_share(
+    share: float, own: tuple[float, float], all_of: tuple[float, float]
+) -> tuple[float, float]:
+    """What visits add to the spread of a share of a whole: squares and fourth powers of its
+    `own` visits, and of those of the rest, each by how much it moves the share."""
+    rest = 1 - share
+    squares, fourths = (max(both - one, 0.0) for one, both in zip(own, all_of, strict=True))
+    return rest**2 * own[0] + share**2 * squares, rest**4 * own[1] + share**4 * fourths
+
+
+def with_visits(
+    variance: float, df: float, visits: tuple[float, float], whole: float
+) -> tuple[float, float]:
+    """A variance over blocks of time and its degrees of freedom, beside what visits tell: if
+    they are independent, the sum of their squares is the variance, and that of fourth powers
+    says how little a variance over blocks can know of so few. Visits only add to it: what is
+    alike for longer than a visit they do not see."""
+    if not visits[0] or not whole:
+        return variance, df
+    df = 1 / (1 / df + visits[1] / visits[0] ** 2)
+    by_visits = visits[0] / whole**2
+    told = min(by_visits / variance, 1.0) if variance else 1.0
+    variance += VISITS / (df + VISITS) * max(by_visits - variance, 0.0)
+    return variance, df + VISITS * told
 
 
 class Contrast:

@@ -3,11 +3,11 @@ sure it is. `cprof.diff` makes its rows of these."""
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from cprof import _core
-from cprof.contrast import CONSTANT, Side
+from cprof.contrast import CONSTANT, Side, visits_of_share, with_visits
 from cprof.errors import NoSamples, translated
 from cprof.profile import Profile, value_columns
 from cprof.stats import Estimate, critical, wilson
@@ -15,6 +15,8 @@ from cprof.stats import Estimate, critical, wilson
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    Ratio = tuple[float, float, float, float]  # top, bottom, the ratio's variance and its df
 
 NONE = 2**32 - 1
 MODES = ("share", "rate", "raw")
@@ -76,9 +78,16 @@ class Sums:
         while has_times and 2 * self.n_slices <= min(len(rows), MAX_SLICES):
             self.n_slices *= 2
         events = None if has_times else _events(profile, values, type_index)
+        threads = profile._core.column("thread") if has_times else None
+        lasts = _durations(profile) if has_times else None
         cut = [(part(key), table, n) for key, table, n in keys]
-        self._cells = _core.blocks(cut, values, events, times, start, end, self.n_slices)
+        self._cells = _core.blocks(
+            cut, values, events, times, threads, lasts, start, end, self.n_slices
+        )
         self.squares = memoryview(self._cells[3])
+        self.visits, self.fourths = memoryview(self._cells[4]), memoryview(self._cells[5])
+        if not has_times:  # a row is no visit: it may be the sum of many
+            self.visits = self.squares
         self.has_times = has_times and end > start
         self.unit = unit
         self.whole_item = len(self.squares) - 1
@@ -104,20 +113,31 @@ class Sums:
         return 1 / (self.total if self.unit is None else self.unit)
 
     def _sum_items(self) -> list[float]:
-        first, _, sums, _ = (memoryview(column).tolist() for column in self._cells)
+        first, _, sums = (memoryview(column).tolist() for column in self._cells[:3])
         return [sum(sums[a:b]) for a, b in pairwise(first)]
 
     def value(self, item: int) -> float:
         """The sum of an item, over all rows."""
         return self._sums[item]
 
-    def sides(self, ratios: "array[int]", weights: Sequence[float]) -> list[Side]:
+    def sides(
+        self,
+        ratios: "array[int]",
+        weights: Sequence[float],
+        wholes: "Mapping[int, tuple[float, float]] | None" = None,
+    ) -> list[Side]:
         """Of each pair (item, item it is part of) in `ratios` one `Side`; `weights` is what an
-        event of each adds. A part of `NONE` is the time."""
+        event of each adds. A part of `NONE` is the time. `wholes`: of items that others are
+        part of, all visits of these (squares and fourth powers)."""
         n = len(ratios) // 2
         if self.has_times:
-            first, slices, sums, _ = self._cells
-            rows = _core.resample(first, slices, sums, self.n_slices, ratios, N_DRAWS, SEED)
+            first, slices, sums = self._cells[:3]
+            drawn = _core.resample(first, slices, sums, self.n_slices, ratios, N_DRAWS, SEED)
+            known = wholes or {}
+            rows = [
+                self._with_visits(row, top, bottom, known.get(bottom))
+                for row, top, bottom in zip(drawn, ratios[::2], ratios[1::2], strict=True)
+            ]
         else:
             rows = [self._independent(ratios[2 * i], ratios[2 * i + 1]) for i in range(n)]
         parts_of = ratios[1::2]
@@ -126,7 +146,18 @@ class Sums:
             for row, weight, part_of in zip(rows, weights, parts_of, strict=True)
         ]
 
-    def _independent(self, top: int, bottom: int) -> tuple[float, float, float, float]:
+    def _with_visits(
+        self, row: "Ratio", top: int, bottom: int, of: "tuple[float, float] | None"
+    ) -> "Ratio":
+        value, whole, variance, df = row
+        own = self.visits[top], self.fourths[top]
+        if bottom == NONE:
+            return value, whole, *with_visits(variance, df, own, whole)
+        others = of or (self.visits[bottom], self.fourths[bottom])
+        share = value / whole if whole else 0.0
+        return value, whole, *with_visits(variance, df, visits_of_share(share, own, others), whole)
+
+    def _independent(self, top: int, bottom: int) -> "Ratio":
         """As `_core.resample`, where every event is independent of the others."""
         value, square = self.value(top), self.squares[top]
         if bottom == NONE:
@@ -138,15 +169,23 @@ class Sums:
         spread = square * (1 - 2 * share) + share * share * self.squares[bottom]
         return value, whole, max(spread, 0.0) / whole**2, float("inf")
 
-    def _amount(self, row: tuple[float, float, float, float], weight: float) -> Side:
+    def _amount(self, row: "Ratio", weight: float) -> Side:
         top, _, variance, df = row
         unit = self.unit or 1.0
         return Side(top / unit, variance / unit**2, df, unit, weight)
 
 
-def _share(row: tuple[float, float, float, float], weight: float) -> Side:
+def _share(row: "Ratio", weight: float) -> Side:
     top, bottom, variance, df = row
     return Side(top / bottom if bottom else 0.0, variance, df, bottom, weight)
+
+
+def _durations(profile: Profile) -> "Any":
+    """The column that says for how many nanoseconds rows stand; None where none does."""
+    for name, (_, unit) in zip(value_columns(profile._core), profile.sample_types, strict=True):
+        if unit == "nanoseconds":
+            return profile._core.column(name)
+    return None
 
 
 def _events(profile: Profile, values: memoryview, type_index: int) -> "array[int] | None":
@@ -209,7 +248,9 @@ def run_sums(
     for run, (first, last) in zip(runs, pairwise(starts), strict=True):
         part = values[first:last]
         events = None if run._run["has_times"] else _events(run, part, type_index)
-        cells = _core.blocks([(node[first:last], items.frame, n)], part, events, None, 0, 0, 1)
+        cells = _core.blocks(
+            [(node[first:last], items.frame, n)], part, events, None, None, None, 0, 0, 1
+        )
         bounds, totals = (memoryview(cells[i]).tolist() for i in (0, 2))
         sums.append([math.fsum(totals[a:b]) for a, b in pairwise(bounds[: n + 1])])
         weights.append(memoryview(cells[3])[n] / totals[-1])
@@ -261,10 +302,13 @@ def share(
     check_values(core, range(core.n), type_index, "the profile")
     items = Items(core)
     table = _matching(items, pattern, is_total=kind == "total")
-    sums = Sums(core, range(core.n), profile, [(items.node, table, 1)], type_index, None)
+    keys = [(items.node, table, 1), (items.node, items.frame, len(items.names))]
+    sums = Sums(core, range(core.n), profile, keys, type_index, None)
     whole = sums.whole_item
     weight = sums.squares[whole] / sums.total
-    (side,) = sums.sides(array("I", [0, whole]), [weight])
+    # the functions are there to tell of the program's phases
+    ratios = array("I", [part for item in range(whole) for part in (item, whole)])
+    side = sums.sides(ratios, [weight] * whole)[0]
     n = sums.total / weight
     factor = side.factor(True) or n / min(n, CONSTANT)
     df = side.df if side.variance else CONSTANT  # nothing, or everything: it never varies

@@ -3,6 +3,7 @@ has the arithmetic, `cprof.sides` the sums that it is applied to."""
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from math import fsum
 
 from cprof import stats
 from cprof.contrast import LEAST, Contrast, Side
@@ -58,12 +59,14 @@ def _weights(sums: Sequence[Sums], items: Sequence[int]) -> list[float]:
 
 
 def _sides(
-    sums: Sequence[Sums], ratios: Sequence[tuple[int, int]]
+    sums: Sequence[Sums],
+    ratios: Sequence[tuple[int, int]],
+    wholes: "Sequence[Mapping[int, tuple[float, float]] | None]" = (None, None),
 ) -> "Iterator[tuple[Side, Side]]":
-    """Both sides of each (item, item that it is part of)."""
+    """Both sides of each (item, item that it is part of); `wholes`: see `Sums.sides`."""
     flat = array("I", [item for ratio in ratios for item in ratio])
     weights = _weights(sums, [top for top, _ in ratios])
-    base, new = (s.sides(flat, weights) for s in sums)
+    base, new = (s.sides(flat, weights, w) for s, w in zip(sums, wholes, strict=True))
     return zip(base, new, strict=True)
 
 
@@ -83,18 +86,24 @@ def _caller_tests(
 ) -> dict[int, float]:
     """By function the p-value that the same callers call it, in the same parts: the smallest
     over its callers, times their number (Bonferroni). A function says as much
-    of its callers as it has effective events."""
+    of its callers as it has visits, as many as ones of equal length would be."""
     of: dict[int, list[int]] = {}
     for pair, (function, _) in enumerate(pairs):
         of.setdefault(function, []).append(n_functions + pair)
+    wholes = [
+        {f: (fsum(s.visits[i] for i in of[f]), fsum(s.fourths[i] for i in of[f])) for f in of}
+        for s in sums
+    ]
     tests, ratios = {}, []
     for function, several in of.items():
         if len(several) > 1 and all(s.value(function) for s in sums):
             able = [pair for pair in several if _n_events(sums, pair) >= _FEW_EVENTS]
             tests[function] = (len(able), [1.0])
             ratios += [(pair, function) for pair in able if _may_differ(sums, pair, function)]
-    for (_, function), pair_of_sides in zip(ratios, _sides(sums, ratios), strict=True):
-        contrast = Contrast(*pair_of_sides, True, functions[function].counts)
+    for (_, function), pair_of_sides in zip(ratios, _sides(sums, ratios, wholes), strict=True):
+        visits = [whole[function][0] for whole in wholes]
+        most = [s.value(function) ** 2 / v for s, v in zip(sums, visits, strict=True)]
+        contrast = Contrast(*pair_of_sides, True, most)
         tests[function][1].append(_p_of_part(contrast))
     return {f: min(min(p) * n, 1.0) for f, (n, p) in tests.items() if n}
 

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_LEVELS = 3, MIN_COMPARED = 16 };
+enum { N_LEVELS = 3, MIN_COMPARED = 16, MAX_LEVELS = 30 };
 
-static const double LIKE = 0.25;     /* blocks of 4 times the correlation time do */
-static const double CHANCE = 2.5;    /* standard errors by which a variance has to grow */
+static const double LIKE = 0.25;  /* blocks of 4 times the correlation time do */
+static const double CHANCE = 2.5; /* standard errors by which a variance has to grow */
+static const double UNSEEN = 10; /* a span of 1/u times the correlation time hides part of
+                                    it: it is taken (1 + UNSEEN u) times as long */
 static const double PIECES = 1 / 3.; /* of a span that hold something independent: this
                                         over the correlation time, as part of the span */
 static const double LARGEST = 25;    /* more than this the scaling cannot know */
@@ -139,27 +141,37 @@ static double time_of_growth(double growth)
     return low > 1.001e-3 ? low : 0;
 }
 
-/* The correlation time, as part of the whole span: the largest that the growth from any
- * length of block to twice that length tells. At the shortest every growth counts, which
- * is precise there; later only what chance does not explain. */
-static double correlation_time(struct sampler *s)
+/* `off` for ever longer blocks: ret[0] by slice, then with half as many each time. */
+static void take_levels(struct sampler *s, double *ret)
 {
     uint32_t n = s->blocks->n_slices;
-    double longest = 0, now = off(s->top, s->bottom, n);
 
+    *ret++ = off(s->top, s->bottom, n);
     for (; n >= MIN_COMPARED; n /= 2) {
-        double before = now, growth, time;
         join(s->top, n);
         join(s->bottom, n);
-        now = off(s->top, s->bottom, n / 2);
-        if (!(before > 0))
+        *ret++ = off(s->top, s->bottom, n / 2);
+    }
+}
+
+/* The correlation time, as part of the whole span: the largest that the growth from any
+ * length of block to twice that length tells. At the shortest every growth counts, which
+ * is precise there; later only what chance does not explain. `n_series` are as many as
+ * the levels were summed over. */
+static double correlation_time(uint32_t n, const double *level, double n_series)
+{
+    double longest = 0;
+
+    for (bool is_first = true; n >= MIN_COMPARED; n /= 2, level++, is_first = false) {
+        double growth, time, chance = 1 / sqrt(n * n_series);
+        if (!(level[0] > 0))
             continue;
-        growth = now / before * (1 + 1. / n); /* the mean was taken from the data */
-        if (n < s->blocks->n_slices) {
-            if (growth - 1 < CHANCE / sqrt(n))
-                continue;
-            growth -= 1 / sqrt(n); /* what chance added, if only large growth is seen */
-        }
+        growth =
+            level[1] / level[0] * (1 + 1. / n); /* the mean was taken from the data */
+        if (!is_first && growth - 1 < CHANCE * chance)
+            continue;
+        if (!is_first) /* what chance added, if only large growth is seen */
+            growth -= chance / n_series;
         time = time_of_growth(growth) / n;
         longest = time > longest ? time : longest;
     }
@@ -228,14 +240,17 @@ static const struct draws *blocks_for(const struct sampler *s, double time)
     return &s->draws[i];
 }
 
-static void estimate(struct sampler *s, struct cprof_ratio ratio,
+static void estimate(struct sampler *s, struct cprof_ratio ratio, double common_time,
                      struct cprof_ratio_estimate *ret)
 {
+    double levels[MAX_LEVELS];
     const struct draws *draws;
     double time, left, scale, share, pieces;
 
     take(s, ratio);
-    time = correlation_time(s);
+    take_levels(s, levels);
+    time = fmax(correlation_time(s->blocks->n_slices, levels, 1), common_time);
+    time *= 1 + UNSEEN * time;
     draws = blocks_for(s, time);
     take(s, ratio); /* again by slice */
     for (uint32_t n = s->blocks->n_slices; n > draws->n_blocks; n /= 2) {
@@ -247,7 +262,31 @@ static void estimate(struct sampler *s, struct cprof_ratio ratio,
     share = ret->top / ret->bottom;
     ret->variance = drawn_variance(s, draws) * scale * share * share;
     pieces = time > 0 ? PIECES / time : draws->n_blocks;
-    ret->df = fmax(fmin(effective(s->bottom, draws->n_blocks) - 1, pieces), 1);
+    ret->df = fmax(fmin(effective(s->bottom, draws->n_blocks) - 1, pieces), 2);
+}
+
+/* The correlation time of all ratios together: phases of a program change many of them,
+ * and what one alone cannot tell from chance, all can. */
+static double common_time(struct sampler *s, const struct cprof_ratio *ratios, size_t n,
+                          const struct cprof_ratio_estimate *sums)
+{
+    double all[MAX_LEVELS] = {0}, squares = 0;
+    double levels[MAX_LEVELS];
+
+    for (size_t i = 0; i < n; i++) {
+        double share = sums[i].top / sums[i].bottom;
+        if (!(sums[i].top > 0 && sums[i].bottom > 0))
+            continue;
+        take(s, ratios[i]);
+        take_levels(s, levels);
+        for (size_t k = 0; k < MAX_LEVELS && s->blocks->n_slices >> k >= MIN_COMPARED / 2;
+             k++)
+            all[k] += share * levels[k];
+        squares += share * levels[0] * share * levels[0];
+    }
+    if (!(squares > 0))
+        return 0;
+    return correlation_time(s->blocks->n_slices, all, all[0] * all[0] / squares);
 }
 
 static double sum_of(const struct cprof_blocks *blocks, uint32_t item)
@@ -271,6 +310,7 @@ int cprof_resample(const struct cprof_blocks *blocks, const struct cprof_ratio *
 {
     uint32_t n_slices = blocks->n_slices;
     struct sampler sampler;
+    double common;
     int r;
 
     if (n_slices < CPROF_RESAMPLE_BLOCKS_MIN || (n_slices & (n_slices - 1)) ||
@@ -280,16 +320,18 @@ int cprof_resample(const struct cprof_blocks *blocks, const struct cprof_ratio *
         if (!is_known(blocks, ratios[i]))
             return -EINVAL;
     r = sampler_init(&sampler, blocks, n_draws, seed);
-    for (size_t i = 0; i < n && r >= 0; i++) {
+    for (size_t i = 0; i < n; i++) {
         uint32_t bottom = ratios[i].bottom;
         ret[i] = (struct cprof_ratio_estimate){
             .top = sum_of(blocks, ratios[i].top),
             .bottom = bottom == CPROF_NONE ? 1 : sum_of(blocks, bottom),
             .df = 1,
         };
-        if (ret[i].top > 0 && ret[i].bottom > 0)
-            estimate(&sampler, ratios[i], &ret[i]);
     }
+    common = r < 0 ? 0 : common_time(&sampler, ratios, n, ret);
+    for (size_t i = 0; i < n && r >= 0; i++)
+        if (ret[i].top > 0 && ret[i].bottom > 0)
+            estimate(&sampler, ratios[i], common, &ret[i]);
     sampler_deinit(&sampler);
     return r;
 }

@@ -22,7 +22,8 @@ struct cprof_ratio_estimate {
 
 /* For each ratio: draw blocks of time with replacement `n_draws` times and see how top /
  * bottom varies. There are 32 blocks, fewer (16, 8) where slices tell that neighbouring
- * blocks would still be alike; for what likeness is left the variance is scaled up. The
+ * blocks would still be alike, for one ratio or for all together (a program's phases
+ * change many); for what likeness is left the variance is scaled up. The
  * same `seed` draws the same blocks for all ratios, on every machine. The slices must be
  * a power of two, from 8 on. 0, -ENOMEM, or -EINVAL: other slices, an item that is not
  * there, no draws. */

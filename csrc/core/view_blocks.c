@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vec.h"
+#include "view_visits.h"
 
 struct cutter {
     const struct cprof_block_rows *rows;
@@ -15,6 +16,7 @@ struct cutter {
     uint32_t *order;   /* rows, by item */
     double *sums;      /* by slice, of one item */
     uint8_t *is_there; /* by slice: the item has a row in it */
+    struct cprof_visits visits;
     CPROF_VEC(uint32_t) slice;
     CPROF_VEC(double) sum;
 };
@@ -27,6 +29,7 @@ static void cutter_deinit(struct cutter *c)
     free(c->order);
     free(c->sums);
     free(c->is_there);
+    cprof_visits_deinit(&c->visits);
     cprof_vec_free(&c->slice);
     cprof_vec_free(&c->sum);
 }
@@ -45,9 +48,15 @@ static int cutter_init(struct cutter *c, const struct cprof_block_rows *rows)
                          .order = malloc((rows->n + 1) * sizeof(*c->order)),
                          .sums = calloc(rows->n_slices, sizeof(*c->sums)),
                          .is_there = calloc(rows->n_slices, 1)};
-    return c->slices && c->items && c->starts && c->order && c->sums && c->is_there
-               ? 0
-               : -ENOMEM;
+    if (!c->slices || !c->items || !c->starts || !c->order || !c->sums || !c->is_there)
+        return -ENOMEM;
+    return cprof_visits_init(&c->visits, &(struct cprof_visit_rows){
+                                             .values = rows->values,
+                                             .times = rows->times,
+                                             .threads = rows->threads,
+                                             .durations = rows->durations,
+                                             .n = rows->n,
+                                         });
 }
 
 static void cut_time(struct cutter *c)
@@ -136,6 +145,22 @@ static int add_items(struct cutter *c, size_t at, size_t n_items,
     return 0;
 }
 
+/* Visits of the items of one key, which begin at `at`; the whole has those of the first.
+ */
+static void add_visits(struct cutter *c, size_t at, struct cprof_blocks *blocks)
+{
+    size_t whole = blocks->n_items - 1, none = blocks->n_items;
+
+    cprof_visits_add(&c->visits, c->items, none - at, blocks->visits + at,
+                     blocks->fourths + at);
+    for (size_t i = 0; at == 0 && i <= none; i++) {
+        if (i == whole)
+            continue;
+        blocks->visits[whole] += blocks->visits[i];
+        blocks->fourths[whole] += blocks->fourths[i];
+    }
+}
+
 static int add_keys(struct cutter *c, struct cprof_blocks *blocks)
 {
     size_t at = 0;
@@ -147,6 +172,7 @@ static int add_keys(struct cutter *c, struct cprof_blocks *blocks)
             r = add_items(c, at, key->n_items, blocks);
         if (r < 0)
             return r;
+        add_visits(c, at, blocks);
         at += key->n_items;
     }
     memset(c->items, 0, c->rows->n * sizeof(*c->items));
@@ -166,7 +192,11 @@ int cprof_view_blocks(const struct cprof_block_rows *rows, struct cprof_blocks *
         blocks.n_items += rows->keys[k].n_items;
     blocks.first = calloc(blocks.n_items + 1, sizeof(*blocks.first));
     blocks.squares = calloc(blocks.n_items, sizeof(*blocks.squares));
-    r = blocks.first && blocks.squares ? cutter_init(&c, rows) : -ENOMEM;
+    blocks.visits = calloc(blocks.n_items + 1, sizeof(*blocks.visits));
+    blocks.fourths = calloc(blocks.n_items + 1, sizeof(*blocks.fourths));
+    r = blocks.first && blocks.squares && blocks.visits && blocks.fourths
+            ? cutter_init(&c, rows)
+            : -ENOMEM;
     if (r >= 0) {
         cut_time(&c);
         r = add_keys(&c, &blocks);
@@ -191,4 +221,6 @@ void cprof_blocks_deinit(struct cprof_blocks *blocks)
     free(blocks->slice);
     free(blocks->sum);
     free(blocks->squares);
+    free(blocks->visits);
+    free(blocks->fourths);
 }

@@ -23,15 +23,18 @@ struct cprof_block_rows {
     const struct cprof_block_key *keys;
     size_t n_keys;
     const int64_t *values;
-    const int64_t *events; /* independent events that a row stands for; NULL: 1 */
-    const uint64_t *times; /* NULL: all rows are in slice 0 */
+    const int64_t *events;   /* independent events that a row stands for; NULL: 1 */
+    const uint64_t *times;   /* NULL: all rows are in slice 0, and each is a visit */
+    const uint32_t *threads; /* and `durations`: see view_visits.h */
+    const int64_t *durations;
     size_t n;
     uint64_t start, end; /* of time, cut into slices; rows outside count at its ends */
     uint32_t n_slices;
 };
 
 /* The cells of item i are first[i] to first[i + 1], in order of slice. The last item is
- * the sum of all rows. */
+ * the sum of all rows; its visits are those of the first key's items, and of rows
+ * without. */
 struct cprof_blocks {
     size_t n_items, n;
     uint32_t n_slices;
@@ -40,6 +43,8 @@ struct cprof_blocks {
     double *sum;     /* by cell */
     double *squares; /* by item: the sum over its rows of value * value / events, which
                         is its variance if they are independent */
+    double *visits;  /* by item: the sum of the squares of its visits (view_visits.h) */
+    double *fourths; /* by item: the sum of their fourth powers */
 };
 
 /* 0, -ENOMEM, or -EINVAL: a key beyond its table, an item beyond n_items, bad slices.

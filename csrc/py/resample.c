@@ -34,12 +34,12 @@ static void release(Py_buffer *buffers, size_t n)
             PyBuffer_Release(&buffers[i]);
 }
 
-enum { MAX_KEYS = 8 };
+enum { MAX_KEYS = 8, N_COLUMNS = 5 };
 
 struct block_args {
     struct cprof_block_key keys[MAX_KEYS];
     struct cprof_block_rows rows;
-    Py_buffer buffers[3 + 2 * MAX_KEYS]; /* values, events, times, then of each key two */
+    Py_buffer buffers[N_COLUMNS + 2 * MAX_KEYS]; /* columns, then of each key two */
     size_t n_buffers;
 };
 
@@ -63,14 +63,17 @@ static int get_key(struct block_args *args, PyObject *item)
     return 0;
 }
 
-/* values, events and times. */
-static int get_rows(struct block_args *args, PyObject *const from[3])
+static int get_rows(struct block_args *args, PyObject *const from[N_COLUMNS])
 {
     static const struct {
         const char *name, *format;
-    } columns[] = {{"values", "q"}, {"events", "q"}, {"times", "Q"}};
+    } columns[] = {{"values", "q"},
+                   {"events", "q"},
+                   {"times", "Q"},
+                   {"threads", "I"},
+                   {"durations", "q"}};
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < N_COLUMNS; i++) {
         Py_ssize_t n = i ? (Py_ssize_t)args->rows.n : -1;
         if (get_buffer(from[i], columns[i].name, columns[i].format, n,
                        &args->buffers[i]) < 0)
@@ -82,10 +85,13 @@ static int get_rows(struct block_args *args, PyObject *const from[3])
     args->rows.values = args->buffers[0].buf;
     args->rows.events = args->buffers[1].buf;
     args->rows.times = args->buffers[2].buf;
+    args->rows.threads = args->buffers[3].buf;
+    args->rows.durations = args->buffers[4].buf;
     args->rows.keys = args->keys;
-    if (args->rows.values)
+    if (args->rows.values && !args->rows.times == !args->rows.threads)
         return 0;
-    PyErr_SetString(PyExc_TypeError, "blocks() needs values");
+    PyErr_SetString(PyExc_TypeError,
+                    "blocks() needs values, and threads where times are");
     return -1;
 }
 
@@ -107,41 +113,54 @@ static int get_keys(struct block_args *args, PyObject *keys)
     return 0;
 }
 
-/* The four arrays as columns, which take them over. */
+/* The arrays as columns, which take them over. */
 static PyObject *make_blocks(core_state *st, struct cprof_blocks *blocks)
 {
-    PyObject *first =
-        cprof_py_column(st, NULL, blocks->first, blocks->n_items + 1, "Q", true);
-    PyObject *slice = cprof_py_column(st, NULL, blocks->slice, blocks->n, "I", true);
-    PyObject *sum = cprof_py_column(st, NULL, blocks->sum, blocks->n, "d", true);
-    PyObject *squares =
-        cprof_py_column(st, NULL, blocks->squares, blocks->n_items, "d", true);
+    struct {
+        void *data;
+        size_t n;
+        const char *format;
+    } parts[] = {
+        {blocks->first, blocks->n_items + 1, "Q"},
+        {blocks->slice, blocks->n, "I"},
+        {blocks->sum, blocks->n, "d"},
+        {blocks->squares, blocks->n_items, "d"},
+        {blocks->visits, blocks->n_items, "d"},
+        {blocks->fourths, blocks->n_items, "d"},
+    };
+    enum { N = sizeof(parts) / sizeof(*parts) };
+    PyObject *tuple = PyTuple_New(N);
 
-    if (first && slice && sum && squares)
-        return Py_BuildValue("(NNNN)", first, slice, sum, squares);
-    Py_XDECREF(first);
-    Py_XDECREF(slice);
-    Py_XDECREF(sum);
-    Py_XDECREF(squares);
-    return NULL;
+    for (Py_ssize_t i = 0; i < N; i++) {
+        PyObject *column =
+            cprof_py_column(st, NULL, parts[i].data, parts[i].n, parts[i].format, true);
+        if (tuple && column) {
+            PyTuple_SetItem(tuple, i, column);
+        } else {
+            Py_XDECREF(column);
+            Py_CLEAR(tuple);
+        }
+    }
+    return tuple;
 }
 
 PyDoc_STRVAR(
     blocks_doc,
-    "blocks($module, keys, values, events, times, start, end, n_slices, /)\n--\n\n"
+    "blocks($module, keys, values, events, times, threads, durations, start, end,\n"
+    " n_slices, /)\n--\n\n"
     "Sums of rows by item and slice of time; see view_blocks.h.");
 static PyObject *blocks(PyObject *module, PyObject *py_args)
 {
     core_state *st = PyModule_GetState(module);
     struct block_args args = {0};
     struct cprof_blocks made;
-    PyObject *keys, *from[3];
+    PyObject *keys, *from[N_COLUMNS];
     unsigned long long start, end;
     unsigned int n_slices;
     int r;
 
-    if (!PyArg_ParseTuple(py_args, "OOOOKKI:blocks", &keys, &from[0], &from[1], &from[2],
-                          &start, &end, &n_slices))
+    if (!PyArg_ParseTuple(py_args, "OOOOOOKKI:blocks", &keys, &from[0], &from[1],
+                          &from[2], &from[3], &from[4], &start, &end, &n_slices))
         return NULL;
     if (get_rows(&args, from) < 0 || get_keys(&args, keys) < 0) {
         release(args.buffers, args.n_buffers);

@@ -52,13 +52,20 @@ static struct cprof_blocks make_series(struct series *s, double share, double vi
                                  .sum = s->sum};
 }
 
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
 /* Shares are of independent visits: the variance of a mean of n samples that are
  * correlated by (1 - 1 / visit)^distance is p (1 - p) (2 visit - 1) / n. */
 static void check_visits(double visit)
 {
     const struct cprof_ratio ratio = {0, 1};
     const double share = 0.3, n = (double)N_SLICES * PER_SLICE;
-    double truth = share * (1 - share) * (2 * visit - 1) / n, mean = 0;
+    double truth = share * (1 - share) * (2 * visit - 1) / n, variances[N_RUNS];
     struct cprof_ratio_estimate e;
     struct series series;
     int n_held = 0;
@@ -66,11 +73,13 @@ static void check_visits(double visit)
     for (int run = 0; run < N_RUNS; run++) {
         struct cprof_blocks blocks = make_series(&series, share, visit);
         CHECK_EQ(cprof_resample(&blocks, &ratio, 1, N_DRAWS, 7, &e), 0);
-        mean += e.variance / N_RUNS;
+        variances[run] = e.variance;
         n_held += fabs(e.top / e.bottom - share) < 2.05 * sqrt(e.variance);
         CHECK(e.df >= 1 && e.df <= 31);
     }
-    CHECK(mean > 0.85 * truth && mean < 1.6 * truth);
+    /* the median: a few look alike by chance, and have far larger ones */
+    qsort(variances, N_RUNS, sizeof(*variances), by_size);
+    CHECK(variances[N_RUNS / 2] > 0.75 * truth && variances[N_RUNS / 2] < 1.4 * truth);
     CHECK(n_held >= 0.92 * N_RUNS && n_held <= 0.99 * N_RUNS);
 }
 

@@ -35,6 +35,7 @@ static const struct cprof_block_rows all = {.keys = both,
                                             .values = values,
                                             .events = events,
                                             .times = times,
+                                            .threads = odd,
                                             .n = N,
                                             .start = 1000,
                                             .end = 2600, /* slices of 100; some later */
@@ -88,6 +89,8 @@ static void test_every_cell(void)
     for (uint32_t item = 0; item < blocks.n_items; item++)
         check_item(&blocks, item);
     CHECK_EQ(blocks.first[blocks.n_items], blocks.n);
+    CHECK(blocks.visits[N_FUNCTIONS + 1] > 0); /* view_visits.h has its own test */
+    CHECK(blocks.fourths[0] > 0 && blocks.fourths[N_FUNCTIONS] > 0);
     cprof_blocks_deinit(&blocks);
 }
 

@@ -3,6 +3,7 @@ given shares, sampled at a steady rate."""
 
 import random
 from array import array
+from bisect import bisect
 from collections.abc import Sequence
 
 from cprof import Profile, _core
@@ -20,20 +21,48 @@ def profile(
     threads: int = 1,
     n_callers: int = 1,
     has_times: bool = True,
+    phase: float = 0,
+    is_regular: bool = False,
 ) -> Profile:
-    """Functions f0, f1 ... of these shares; visits last `visit` samples on average (geometric)
-    and come from one of `n_callers` callers c0, c1 ... each."""
+    """Functions f0, f1 ... of these shares; visits last `visit` samples on average (geometric,
+    or exactly so many where `is_regular`) and come from one of `n_callers` callers c0, c1 ...
+    each. Where there is a `phase`, all threads change together between two kinds of phases of
+    so many seconds on average, which prefer one half of the functions each; shares are right
+    on average."""
     choices = range(len(shares))
     rows: list[tuple[int, int, int]] = []
+    kinds, changes = _phases(draw, shares, phase, seconds)
     for thread in range(threads):
         function, caller = 0, 0
         for i in range(round(seconds * hz)):
-            if not i or draw.random() * visit < 1:
-                function = draw.choices(choices, shares)[0]
+            is_over = i % visit == 0 if is_regular else draw.random() * visit < 1
+            if not i or is_over:
+                now = kinds[bisect(changes, i / hz) % 2]
+                function = draw.choices(choices, now)[0]
                 caller = draw.randrange(n_callers)
             time = 10**9 + int((i + thread / threads) / hz * 1e9)
             rows.append((time, thread, n_callers + function * n_callers + caller))
     return build(sorted(rows), n_callers, len(shares), threads, seconds, int(1e9 / hz), has_times)
+
+
+def _phases(
+    draw: random.Random, shares: Sequence[float], phase: float, seconds: float
+) -> tuple[list[Sequence[float]], list[float]]:
+    """The shares in both kinds of phases, and when phases change."""
+    if not phase:
+        return [shares, shares], []
+    total = sum(shares)
+    signs = [1 if i % 2 else -1 for i in range(len(shares))]
+    mean = sum(sign * share for sign, share in zip(signs, shares, strict=True)) / total
+    tilts = [0.6 * (sign - mean) for sign in signs]
+    kinds = [
+        [share * (1 + side * tilt) for share, tilt in zip(shares, tilts, strict=True)]
+        for side in draw.sample((-1, 1), 2)
+    ]
+    changes = [draw.expovariate(1 / phase)]
+    while changes[-1] < seconds:
+        changes.append(changes[-1] + draw.expovariate(1 / phase))
+    return kinds, changes
 
 
 def build(
