@@ -272,9 +272,10 @@ def resample(
 def load_pprof(path: str, /) -> Profile: ...
 def decode_pprof(data: bytes, name: str, /) -> Profile: ...
 def merge(
-    profiles: Sequence[Profile], scales: Sequence[Sequence[float]] | None = None, /
+    profiles: Iterable[Profile], scales: Sequence[Sequence[float]] | None = None, /
 ) -> Profile:
-    """One profile with the rows of all. `scales`: for each profile a factor for each sample
+    """One profile with the rows of all; each is let go of before the next one is asked for.
+    `scales`: for each profile a factor for each sample
     type, -1 for what is to be taken away. Rows whose values all become 0 go; where a factor is
     no whole number the rows of one stack and thread are summed before they are rounded, so
     that the result has no times."""

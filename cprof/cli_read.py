@@ -33,10 +33,14 @@ _GLOBS = ("thread", "comm", "module", "under")
 
 
 def load_files(paths: Sequence[str], window: "Window" = None) -> "Profile":
-    """The sum of these files, of their samples in `window`."""
-    from cprof.question import merged
+    """The sum of these files, of their samples in `window`; of many, one is in memory."""
+    from cprof import _core
+    from cprof.profile import Profile
 
-    return merged([_load(path, window) for path in paths])
+    if len(paths) == 1:
+        return _load(paths[0], window)
+    with errors.translated():
+        return Profile(_core.merge(_load(path, window)._core for path in paths))
 
 
 def _load(path: str, window: "Window") -> "Profile":

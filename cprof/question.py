@@ -128,16 +128,6 @@ class Question:
         return labels.tags(self._core, self.index, self.whole, show=show, hide=hide)
 
 
-def merged(profiles: "Sequence[Profile]") -> "Profile":
-    """The sum; one profile is itself."""
-    from cprof.profile import Profile
-
-    if len(profiles) == 1:
-        return profiles[0]
-    with translated():
-        return Profile(_core.merge([profile._core for profile in profiles]))
-
-
 def subtract(profile: "Profile", base: "Profile", *, normalize: bool = False) -> "Profile":
     """`profile` less `base`. With `normalize`, each sample type of `profile` is scaled to the
     sum that it has in `base` first, as pprof does."""

@@ -244,6 +244,21 @@ int cprof_stacks_function(struct cprof_stacks *s, const struct cprof_function *f
     return 0;
 }
 
+/* The node right behind its caller's, as all are of a path that was new, is found there;
+ * only the others stand in the table. */
+static bool is_behind(const struct cprof_stacks *s, size_t node)
+{
+    return node == (uint32_t)(s->nodes.data[node].parent + 1); /* 0 without a caller */
+}
+
+static bool is_node(const struct cprof_stacks *s, uint32_t number, uint32_t parent,
+                    uint32_t location)
+{
+    const struct cprof_node *node = &s->nodes.data[number];
+
+    return node->parent == parent && node->location == location;
+}
+
 /* Where a node stands in the table, or the free place where it is to stand. Only numbers
  * are kept there: a profile may have millions of nodes. */
 static uint32_t *node_slot(const struct cprof_stacks *s, uint32_t parent,
@@ -252,55 +267,75 @@ static uint32_t *node_slot(const struct cprof_stacks *s, uint32_t parent,
     size_t mask = s->n_node_slots - 1;
     size_t i = cprof_hash_mix((uint64_t)parent << 32 | location) & mask;
 
-    for (;; i = (i + 1) & mask) {
-        uint32_t id = s->node_slots[i];
-        if (id == CPROF_NONE || (s->nodes.data[id].parent == parent &&
-                                 s->nodes.data[id].location == location))
-            return &s->node_slots[i];
-    }
+    while (s->node_slots[i] != CPROF_NONE &&
+           !is_node(s, s->node_slots[i], parent, location))
+        i = (i + 1) & mask;
+    return &s->node_slots[i];
+}
+
+static int make_node_slots(struct cprof_stacks *s)
+{
+    size_t n = 64;
+
+    free(s->node_slots); /* made anew from the nodes */
+    s->node_slots = NULL;
+    s->n_in_slots = s->n_node_slots = 0;
+    for (size_t i = 0; i < s->nodes.n; i++)
+        s->n_in_slots += !is_behind(s, i);
+    while ((s->n_in_slots + 1) * 3 > n * 2)
+        n *= 2;
+    s->node_slots = malloc(n * sizeof(*s->node_slots));
+    if (!s->node_slots)
+        return -ENOMEM;
+    memset(s->node_slots, 0xff, n * sizeof(*s->node_slots)); /* CPROF_NONE */
+    s->n_node_slots = n;
+    for (size_t i = 0; i < s->nodes.n; i++)
+        if (!is_behind(s, i))
+            *node_slot(s, s->nodes.data[i].parent, s->nodes.data[i].location) =
+                (uint32_t)i;
+    return 0;
 }
 
 /* At most two thirds of the table are in use. */
 static int grow_node_slots(struct cprof_stacks *s)
 {
-    size_t n = s->n_node_slots ? s->n_node_slots * 2 : 64;
-    uint32_t *slots;
-
-    if ((s->nodes.n + 1) * 3 <= s->n_node_slots * 2)
+    if (s->n_node_slots && (s->n_in_slots + 1) * 3 <= s->n_node_slots * 2)
         return 0;
-    while ((s->nodes.n + 1) * 3 > n * 2) /* a copy begins with all its nodes */
-        n *= 2;
-    free(s->node_slots); /* it is made anew from the nodes */
-    s->node_slots = NULL;
-    s->n_node_slots = 0;
-    slots = malloc(n * sizeof(*slots));
-    if (!slots)
-        return -ENOMEM;
-    memset(slots, 0xff, n * sizeof(*slots)); /* CPROF_NONE */
-    s->node_slots = slots;
-    s->n_node_slots = n;
-    for (size_t i = 0; i < s->nodes.n; i++) {
-        const struct cprof_node *node = &s->nodes.data[i];
-        *node_slot(s, node->parent, node->location) = (uint32_t)i;
-    }
-    return 0;
+    return make_node_slots(s);
+}
+
+static int add_node(struct cprof_stacks *s, uint32_t parent, uint32_t location,
+                    uint32_t *ret)
+{
+    struct cprof_node node = {.parent = parent, .location = location};
+
+    if (s->nodes.n >= CPROF_NONE - 1)
+        return -EOVERFLOW;
+    *ret = (uint32_t)s->nodes.n;
+    return cprof_vec_push(&s->nodes, node);
 }
 
 int cprof_stacks_node(struct cprof_stacks *s, uint32_t parent, uint32_t location,
                       uint32_t *ret)
 {
-    struct cprof_node node = {.parent = parent, .location = location};
-    uint32_t *slot;
+    uint32_t behind = parent + 1, number = 0, *slot;
+    int r;
 
+    if (behind == s->nodes.n)
+        return add_node(s, parent, location, ret);
+    if (is_node(s, behind, parent, location)) {
+        *ret = behind;
+        return 0;
+    }
     if (grow_node_slots(s) < 0)
         return -ENOMEM;
     slot = node_slot(s, parent, location);
     if (*slot == CPROF_NONE) {
-        if (s->nodes.n >= CPROF_NONE - 1)
-            return -EOVERFLOW;
-        if (cprof_vec_push(&s->nodes, node) < 0)
-            return -ENOMEM;
-        *slot = (uint32_t)s->nodes.n - 1;
+        r = add_node(s, parent, location, &number);
+        if (r < 0)
+            return r;
+        *slot = number;
+        s->n_in_slots++;
     }
     *ret = *slot;
     return 0;

@@ -111,6 +111,7 @@ struct cprof_stacks {
     struct cprof_map function_ids, location_ids, thread_ids;
     uint32_t *node_slots; /* hash table of nodes: their numbers, or CPROF_NONE */
     size_t n_node_slots;  /* a power of two, or 0 */
+    size_t n_in_slots; /* how many nodes are in it: those not right behind their caller */
 };
 
 /* New, with one reference and its pseudo frames in place. 0 or -ENOMEM. */

@@ -53,16 +53,23 @@ struct cprof_refinement {
 int cprof_view_refine(const struct cprof_profile *p, const struct cprof_refinement *how,
                       struct cprof_profile **ret, struct cprof_error *err);
 
-/* One profile with the rows of all, in the order given: tables are interned anew, so
- * equal functions, stacks and threads become one. Sample types must agree in name and
- * unit
- * (-EINVAL, named). Counters of the run add up, the period is the largest; comments are
- * kept once. Rows keep their times only when all inputs have times of one host: the run
- * then reaches from the earliest start to the latest end. `from` is where the first input
- * begins, and `to - from` the sum of the inputs' durations, which is not the distance of
- * the first row from the last when inputs overlap or leave a gap. */
-int cprof_view_merge(const struct cprof_profile *const *profiles, size_t n,
-                     struct cprof_profile **ret, struct cprof_error *err);
+/* One profile with the rows of all that are added, in that order: tables are interned
+ * anew, so equal functions, stacks and threads become one. What was added may go at once,
+ * so that of many profiles only one has to be in memory. Sample types must agree in name
+ * and unit (-EINVAL, named). Counters of the run add up, the period is the largest;
+ * comments are kept once. Rows keep their times only when all inputs have times of one
+ * host: the run then reaches from the earliest start to the latest end. `from` is where
+ * the first input begins, and `to - from` the sum of the inputs' durations, which is not
+ * the distance of the first row from the last when inputs overlap or leave a gap. */
+struct cprof_merger;
+int cprof_merger_create(struct cprof_merger **ret, struct cprof_error *err);
+/* After a failure there is nothing but to free the merger. */
+int cprof_merger_add(struct cprof_merger *m, const struct cprof_profile *p,
+                     struct cprof_error *err);
+/* The sum, owned: nothing more is to be added. -EINVAL where nothing was. */
+int cprof_merger_finish(struct cprof_merger *m, struct cprof_profile **ret,
+                        struct cprof_error *err);
+void cprof_merger_free(struct cprof_merger *m); /* accepts NULL */
 
 /* One row for all of one stack, found in one way, of one thread: what a file without
  * times holds. In order of their first row. */
@@ -138,7 +145,7 @@ struct cprof_graph_edge {
     int64_t value;
 };
 struct cprof_graph {
-    struct cprof_frame_sum *nodes;  /* largest self first, whatever its sign, then total */
+    struct cprof_frame_sum *nodes; /* largest self first, whatever its sign, then total */
     struct cprof_graph_edge *edges; /* largest value first */
     size_t n_nodes, n_edges;
 };

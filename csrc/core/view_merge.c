@@ -6,8 +6,8 @@ struct translation {
     uint32_t *strings, *functions, *mappings, *locations, *nodes, *threads;
 };
 
-struct merger {
-    struct cprof_profile *to;
+struct cprof_merger {
+    struct cprof_profile *to;    /* NULL until the first input says of what types */
     struct cprof_stacks *stacks; /* of `to` */
     struct cprof_map mapping_ids;
     struct cprof_map location_ids; /* with their lines, unlike the one of the stacks */
@@ -15,16 +15,23 @@ struct merger {
     CPROF_VEC(struct cprof_line) lines;
     CPROF_VEC(struct cprof_label) labels;
     bool is_cpu_time_unknown; /* of one input, so of the sum */
+    uint32_t host;            /* string: of the first input */
+    double duration;
+    uint64_t first_start, first_end; /* the first input's run */
+    int64_t earliest_unix;           /* 0: no input knows when it began */
 };
 
-static void merger_deinit(struct merger *m)
+void cprof_merger_free(struct cprof_merger *m)
 {
+    if (!m)
+        return;
     cprof_profile_unref(m->to);
     cprof_map_deinit(&m->mapping_ids);
     cprof_map_deinit(&m->location_ids);
     cprof_map_deinit(&m->comments);
     free(m->lines.data);
     free(m->labels.data);
+    free(m);
 }
 
 static void translation_deinit(struct translation *t)
@@ -63,7 +70,7 @@ static int translation_init(struct translation *t, const struct cprof_profile *f
                : -ENOMEM;
 }
 
-static int merge_string(struct merger *m, struct translation *t, uint32_t string,
+static int merge_string(struct cprof_merger *m, struct translation *t, uint32_t string,
                         uint32_t *ret)
 {
     const struct cprof_stacks *s = t->from->stacks;
@@ -76,8 +83,8 @@ static int merge_string(struct merger *m, struct translation *t, uint32_t string
     return r;
 }
 
-static int merge_function(struct merger *m, struct translation *t, uint32_t function,
-                          uint32_t *ret)
+static int merge_function(struct cprof_merger *m, struct translation *t,
+                          uint32_t function, uint32_t *ret)
 {
     uint32_t *known = &t->functions[function];
     struct cprof_function f = t->from->stacks->functions.data[function];
@@ -102,7 +109,7 @@ static bool is_same_mapping(const struct cprof_mapping *a, const struct cprof_ma
 }
 
 /* The mapping of the same part of the same file, wherever it was mapped. */
-static int intern_mapping(struct merger *m, const struct cprof_mapping *mapping,
+static int intern_mapping(struct cprof_merger *m, const struct cprof_mapping *mapping,
                           uint32_t *ret)
 {
     uint64_t key = cprof_hash_mix(mapping->file | (uint64_t)mapping->build_id << 32);
@@ -130,7 +137,7 @@ static int intern_mapping(struct merger *m, const struct cprof_mapping *mapping,
     return r;
 }
 
-static int merge_mapping(struct merger *m, struct translation *t, uint32_t mapping,
+static int merge_mapping(struct cprof_merger *m, struct translation *t, uint32_t mapping,
                          uint32_t *ret)
 {
     uint32_t *known = &t->mappings[mapping];
@@ -150,7 +157,7 @@ static int merge_mapping(struct merger *m, struct translation *t, uint32_t mappi
 }
 
 /* m->lines becomes the location's lines, translated. */
-static int merge_lines(struct merger *m, struct translation *t,
+static int merge_lines(struct cprof_merger *m, struct translation *t,
                        const struct cprof_location *location)
 {
     const struct cprof_line *from = t->from->stacks->lines.data + location->first_line;
@@ -167,7 +174,8 @@ static int merge_lines(struct merger *m, struct translation *t,
     return 0;
 }
 
-static bool is_same_location(const struct merger *m, const struct cprof_location *known,
+static bool is_same_location(const struct cprof_merger *m,
+                             const struct cprof_location *known,
                              const struct cprof_location *wanted)
 {
     const struct cprof_line *lines = m->stacks->lines.data + known->first_line;
@@ -185,7 +193,7 @@ static bool is_same_location(const struct merger *m, const struct cprof_location
 
 /* A location is its place and its lines: code that a JIT compiler put at the place of
  * other code stays apart. */
-static int intern_location(struct merger *m, const struct cprof_location *wanted,
+static int intern_location(struct cprof_merger *m, const struct cprof_location *wanted,
                            uint32_t *ret)
 {
     uint64_t key = cprof_hash_mix(wanted->address) ^ wanted->mapping;
@@ -214,8 +222,8 @@ static int intern_location(struct merger *m, const struct cprof_location *wanted
     return 0;
 }
 
-static int merge_location(struct merger *m, struct translation *t, uint32_t location,
-                          uint32_t *ret)
+static int merge_location(struct cprof_merger *m, struct translation *t,
+                          uint32_t location, uint32_t *ret)
 {
     const struct cprof_stacks *s = t->from->stacks;
     struct cprof_location wanted = s->locations.data[location];
@@ -241,7 +249,7 @@ static int merge_location(struct merger *m, struct translation *t, uint32_t loca
     return 0;
 }
 
-static int merge_thread(struct merger *m, struct translation *t, uint32_t number)
+static int merge_thread(struct cprof_merger *m, struct translation *t, uint32_t number)
 {
     const struct cprof_stacks *s = t->from->stacks;
     struct cprof_thread thread = s->threads.data[number];
@@ -266,7 +274,7 @@ static int merge_thread(struct merger *m, struct translation *t, uint32_t number
 }
 
 /* Only what rows use is taken over: a window may share the tables of a long recording. */
-static int merge_nodes(struct merger *m, struct translation *t)
+static int merge_nodes(struct cprof_merger *m, struct translation *t)
 {
     const struct cprof_profile *p = t->from;
     const struct cprof_node *nodes = p->stacks->nodes.data;
@@ -288,7 +296,7 @@ static int merge_nodes(struct merger *m, struct translation *t)
     return r;
 }
 
-static int merge_rows(struct merger *m, struct translation *t)
+static int merge_rows(struct cprof_merger *m, struct translation *t)
 {
     const struct cprof_profile *p = t->from;
 
@@ -313,7 +321,7 @@ static int merge_rows(struct merger *m, struct translation *t)
     return 0;
 }
 
-static int merge_comments(struct merger *m, struct translation *t)
+static int merge_comments(struct cprof_merger *m, struct translation *t)
 {
     for (size_t i = 0; i < t->from->comments.n; i++) {
         uint32_t comment;
@@ -334,7 +342,7 @@ static int merge_comments(struct merger *m, struct translation *t)
 
 /* *to becomes what it was, and `string` of the input too when it is not in it yet:
  * "task-clock,cycles". */
-static int join_text(struct merger *m, struct translation *t, uint32_t string,
+static int join_text(struct cprof_merger *m, struct translation *t, uint32_t string,
                      const char *separator, uint32_t *to)
 {
     const char *add = cprof_stacks_text(t->from->stacks, string);
@@ -361,13 +369,13 @@ static int join_text(struct merger *m, struct translation *t, uint32_t string,
     return r;
 }
 
-static int first_text(struct merger *m, struct translation *t, uint32_t string,
+static int first_text(struct cprof_merger *m, struct translation *t, uint32_t string,
                       uint32_t *to)
 {
     return *to ? 0 : merge_string(m, t, string, to);
 }
 
-static int merge_texts(struct merger *m, struct translation *t)
+static int merge_texts(struct cprof_merger *m, struct translation *t)
 {
     const struct cprof_run *run = &t->from->run;
     struct cprof_run *to = &m->to->run;
@@ -407,88 +415,109 @@ static void merge_counts(struct cprof_run *to, const struct cprof_run *run)
         to->stack_bytes = run->stack_bytes;
 }
 
-/* Do the inputs share one clock, that of one host? */
-static bool have_one_clock(const struct cprof_profile *const *profiles, size_t n)
-{
-    const char *host = cprof_stacks_text(profiles[0]->stacks, profiles[0]->run.host);
-
-    for (size_t i = 0; i < n; i++) {
-        const struct cprof_profile *p = profiles[i];
-        if (!p->run.has_times || strcmp(cprof_stacks_text(p->stacks, p->run.host), host))
-            return false;
-    }
-    return true;
-}
-
 static int64_t unix_from(const struct cprof_profile *p)
 {
     return p->run.start_unix ? cprof_sum(p->run.start_unix, (int64_t)(p->from * 1e9)) : 0;
 }
 
-/* When the result was recorded; see view.h. */
-static void merge_span(struct cprof_profile *to,
-                       const struct cprof_profile *const *profiles, size_t n)
+/* The run so far begins no later than this input, as long as all share one clock. */
+static void start_no_later(struct cprof_profile *to, const struct cprof_profile *p)
 {
     struct cprof_run *run = &to->run;
-    double duration = 0, from = 0;
+    double begin;
 
-    run->has_times = have_one_clock(profiles, n);
-    run->start_mono = profiles[0]->run.start_mono;
-    run->end_mono = profiles[0]->run.end_mono;
-    run->start_unix = run->has_times ? profiles[0]->run.start_unix : 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct cprof_profile *p = profiles[i];
-        duration += p->to - p->from;
-        if (!run->has_times) {
-            int64_t start = unix_from(p);
-            if (start && (!run->start_unix || start < run->start_unix))
-                run->start_unix = start;
-            continue;
-        }
-        if (p->run.start_mono < run->start_mono) {
-            run->start_mono = p->run.start_mono;
-            run->start_unix = p->run.start_unix;
-        }
-        if (p->run.end_mono > run->end_mono)
-            run->end_mono = p->run.end_mono;
+    if (p->run.start_mono < run->start_mono) {
+        to->from += (double)(run->start_mono - p->run.start_mono) / 1e9;
+        run->start_mono = p->run.start_mono;
+        run->start_unix = p->run.start_unix;
     }
-    for (size_t i = 0; i < n && run->has_times; i++) {
-        const struct cprof_profile *p = profiles[i];
-        double begin = (double)(p->run.start_mono - run->start_mono) / 1e9 + p->from;
-        from = i && from < begin ? from : begin;
-    }
-    to->from = from;
-    to->to = from + duration;
+    begin = (double)(p->run.start_mono - run->start_mono) / 1e9 + p->from;
+    to->from = begin < to->from ? begin : to->from;
+    if (p->run.end_mono > run->end_mono)
+        run->end_mono = p->run.end_mono;
 }
 
-static int check_types(const struct cprof_profile *const *profiles, size_t n,
+static void begin_span(struct cprof_merger *m, const struct cprof_profile *p)
+{
+    struct cprof_run *run = &m->to->run;
+
+    run->has_times = true;
+    run->start_mono = m->first_start = p->run.start_mono;
+    run->end_mono = m->first_end = p->run.end_mono;
+    run->start_unix = p->run.start_unix;
+    m->to->from = p->from;
+}
+
+/* When the result was recorded, as far as this input tells; see view.h. */
+static void merge_span(struct cprof_merger *m, const struct cprof_profile *p)
+{
+    const char *host = cprof_stacks_text(m->stacks, m->host);
+    int64_t start = unix_from(p);
+
+    m->to->run.has_times &=
+        p->run.has_times && !strcmp(cprof_stacks_text(p->stacks, p->run.host), host);
+    if (m->to->run.has_times)
+        start_no_later(m->to, p);
+    if (start && (!m->earliest_unix || start < m->earliest_unix))
+        m->earliest_unix = start;
+    m->duration += p->to - p->from;
+}
+
+static void finish_span(struct cprof_merger *m)
+{
+    struct cprof_profile *to = m->to;
+
+    if (!to->run.has_times) {
+        to->run.start_mono = m->first_start;
+        to->run.end_mono = m->first_end;
+        to->run.start_unix = m->earliest_unix;
+        to->from = 0;
+        to->is_unsorted = false;
+        if (to->n)
+            memset(to->time, 0, to->n * sizeof(*to->time));
+    }
+    to->to = to->from + m->duration;
+}
+
+static int check_types(const struct cprof_profile *a, const struct cprof_profile *b,
                        struct cprof_error *err)
 {
-    const struct cprof_profile *a = profiles[0];
-
-    for (size_t i = 1; i < n; i++) {
-        const struct cprof_profile *b = profiles[i];
-        if (a->n_types != b->n_types)
-            return cprof_error_set(err, -EINVAL,
-                                   "view: cannot merge profiles of %zu and of %zu "
-                                   "sample types",
-                                   a->n_types, b->n_types);
-        for (size_t k = 0; k < a->n_types; k++) {
-            const char *type_a = cprof_stacks_text(a->stacks, a->types[k].type);
-            const char *type_b = cprof_stacks_text(b->stacks, b->types[k].type);
-            const char *unit_a = cprof_stacks_text(a->stacks, a->types[k].unit);
-            const char *unit_b = cprof_stacks_text(b->stacks, b->types[k].unit);
-            if (strcmp(type_a, type_b) || strcmp(unit_a, unit_b))
-                return cprof_error_set(
-                    err, -EINVAL,
-                    "view: cannot merge sample types %.80s/%.40s and %.80s/%.40s", type_a,
-                    unit_a, type_b, unit_b);
-        }
+    if (a->n_types != b->n_types)
+        return cprof_error_set(err, -EINVAL,
+                               "view: cannot merge profiles of %zu and of %zu "
+                               "sample types",
+                               a->n_types, b->n_types);
+    for (size_t k = 0; k < a->n_types; k++) {
+        const char *type_a = cprof_stacks_text(a->stacks, a->types[k].type);
+        const char *type_b = cprof_stacks_text(b->stacks, b->types[k].type);
+        const char *unit_a = cprof_stacks_text(a->stacks, a->types[k].unit);
+        const char *unit_b = cprof_stacks_text(b->stacks, b->types[k].unit);
+        if (strcmp(type_a, type_b) || strcmp(unit_a, unit_b))
+            return cprof_error_set(
+                err, -EINVAL,
+                "view: cannot merge sample types %.80s/%.40s and %.80s/%.40s", type_a,
+                unit_a, type_b, unit_b);
     }
     return 0;
 }
 
-static int merger_init(struct merger *m, const struct cprof_profile *first)
+static int merge_one(struct cprof_merger *m, struct translation *t)
+{
+    const struct cprof_profile *from = t->from;
+    int r = 0;
+
+    if (from->stacks->mappings.n && !m->stacks->mappings.n)
+        r = merge_mapping(m, t, from->run.main_mapping, &m->to->run.main_mapping);
+    if (r < 0 || (r = merge_nodes(m, t)) < 0 || (r = merge_rows(m, t)) < 0 ||
+        (r = merge_comments(m, t)) < 0 || (r = merge_texts(m, t)) < 0)
+        return r;
+    merge_counts(&m->to->run, &from->run);
+    m->is_cpu_time_unknown |= from->n && !from->run.cpu_time;
+    return 0;
+}
+
+/* The first input says which sample types there are. */
+static int begin(struct cprof_merger *m, const struct cprof_profile *first)
 {
     int r = cprof_stacks_create(&m->stacks);
 
@@ -500,57 +529,56 @@ static int merger_init(struct merger *m, const struct cprof_profile *first)
         r = cprof_profile_add_type(
             m->to, cprof_stacks_text(first->stacks, first->types[k].type),
             cprof_stacks_text(first->stacks, first->types[k].unit));
+    if (r >= 0)
+        r = cprof_stacks_string(
+            m->stacks, cprof_stacks_text(first->stacks, first->run.host), &m->host);
+    if (r >= 0)
+        begin_span(m, first);
     return r;
 }
 
-static int merge_one(struct merger *m, const struct cprof_profile *from)
+static int failed(int r, struct cprof_error *err)
+{
+    return cprof_error_set(err, r,
+                           r == -ENOMEM ? "view: out of memory while merging"
+                                        : "view: too much to merge into one profile");
+}
+
+int cprof_merger_create(struct cprof_merger **ret, struct cprof_error *err)
+{
+    *ret = calloc(1, sizeof(**ret));
+    return *ret ? 0 : failed(-ENOMEM, err);
+}
+
+int cprof_merger_add(struct cprof_merger *m, const struct cprof_profile *p,
+                     struct cprof_error *err)
 {
     struct translation t;
-    int r = translation_init(&t, from);
+    int r = m->to ? check_types(m->to, p, err) : 0;
 
-    if (r >= 0 && from->stacks->mappings.n && !m->stacks->mappings.n)
-        r = merge_mapping(m, &t, from->run.main_mapping, &m->to->run.main_mapping);
-    if (r >= 0)
-        r = merge_nodes(m, &t);
-    if (r >= 0)
-        r = merge_rows(m, &t);
-    if (r >= 0)
-        r = merge_comments(m, &t);
-    if (r >= 0)
-        r = merge_texts(m, &t);
-    if (r >= 0)
-        merge_counts(&m->to->run, &from->run);
-    m->is_cpu_time_unknown |= from->n && !from->run.cpu_time;
-    translation_deinit(&t);
-    return r;
-}
-
-int cprof_view_merge(const struct cprof_profile *const *profiles, size_t n,
-                     struct cprof_profile **ret, struct cprof_error *err)
-{
-    struct merger m = {0};
-    int r;
-
-    if (!n)
-        return cprof_error_set(err, -EINVAL, "view: there is no profile to merge");
-    r = check_types(profiles, n, err);
     if (r < 0)
         return r;
-    r = merger_init(&m, profiles[0]);
-    if (r >= 0)
-        merge_span(m.to, profiles, n);
-    for (size_t i = 0; i < n && r >= 0; i++)
-        r = merge_one(&m, profiles[i]);
+    r = translation_init(&t, p);
+    if (r >= 0 && !m->to)
+        r = begin(m, p);
     if (r >= 0) {
-        if (m.is_cpu_time_unknown)
-            m.to->run.cpu_time = 0;
-        *ret = m.to;
-        m.to = NULL;
-    } else {
-        cprof_error_set(err, r,
-                        r == -ENOMEM ? "view: out of memory while merging"
-                                     : "view: too much to merge into one profile");
+        merge_span(m, p);
+        r = merge_one(m, &t);
     }
-    merger_deinit(&m);
-    return r;
+    translation_deinit(&t);
+    return r < 0 ? failed(r, err) : 0;
+}
+
+int cprof_merger_finish(struct cprof_merger *m, struct cprof_profile **ret,
+                        struct cprof_error *err)
+{
+    if (!m->to)
+        return cprof_error_set(err, -EINVAL, "view: there is no profile to merge");
+    finish_span(m);
+    if (m->is_cpu_time_unknown)
+        m->to->run.cpu_time = 0;
+    cprof_stacks_close(m->stacks);
+    *ret = m->to;
+    m->to = NULL;
+    return 0;
 }

@@ -45,39 +45,6 @@ static PyObject *decode_pprof(PyObject *module, PyObject *args)
     return r < 0 ? cprof_py_raise(st, &err) : cprof_py_profile(st, profile);
 }
 
-/* What merge() is given: profiles, and theirs to be let go of. */
-struct sources {
-    struct cprof_profile **profiles; /* owned references */
-    size_t n;
-};
-
-static void sources_deinit(struct sources *sources)
-{
-    while (sources->n)
-        cprof_profile_unref(sources->profiles[--sources->n]);
-    free(sources->profiles);
-}
-
-static int sources_init(struct sources *sources, core_state *st, PyObject *list)
-{
-    size_t n = (size_t)PyList_Size(list);
-
-    *sources = (struct sources){.profiles = calloc(n + 1, sizeof(*sources->profiles))};
-    if (!sources->profiles) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (; sources->n < n; sources->n++) {
-        PyObject *item = PyList_GetItem(list, (Py_ssize_t)sources->n);
-        if (!PyObject_TypeCheck(item, st->Profile_type)) {
-            PyErr_SetString(PyExc_TypeError, "merge() takes a sequence of Profile");
-            return -1;
-        }
-        sources->profiles[sources->n] = cprof_profile_ref(cprof_py_profile_of(item));
-    }
-    return 0;
-}
-
 /* One factor for each sample type. */
 static int get_factors(PyObject *given, size_t n, double *ret)
 {
@@ -97,8 +64,9 @@ static int get_factors(PyObject *given, size_t n, double *ret)
     return r;
 }
 
-/* Put a profile times its factors in its place. */
-static int scale_source(core_state *st, struct cprof_profile **profile, PyObject *given)
+/* The profile times the factors that are given for it: an owned reference. */
+static struct cprof_profile *scaled(core_state *st, struct cprof_profile *profile,
+                                    PyObject *given)
 {
     double factors[CPROF_MAX_SAMPLE_TYPES];
     struct cprof_profile *view;
@@ -106,69 +74,103 @@ static int scale_source(core_state *st, struct cprof_profile **profile, PyObject
     struct cprof_error err;
     int r;
 
-    if (get_factors(given, (*profile)->n_types, factors) < 0)
-        return -1;
-    for (size_t k = 0; k < (*profile)->n_types; k++)
+    if (given && get_factors(given, profile->n_types, factors) < 0)
+        return NULL;
+    for (size_t k = 0; k < profile->n_types && given; k++)
         is_same &= factors[k] == 1;
     if (is_same)
-        return 0;
+        return cprof_profile_ref(profile);
     Py_BEGIN_ALLOW_THREADS
-    r = cprof_view_scale(*profile, factors, &view, &err);
+    r = cprof_view_scale(profile, factors, &view, &err);
     Py_END_ALLOW_THREADS
     if (r < 0) {
         cprof_py_raise(st, &err);
+        return NULL;
+    }
+    return view;
+}
+
+/* Merge one; `factors` may be NULL. */
+static int merge_item(core_state *st, struct cprof_merger *m, PyObject *item,
+                      PyObject *factors)
+{
+    struct cprof_profile *profile;
+    struct cprof_error err;
+    int r;
+
+    if (!PyObject_TypeCheck(item, st->Profile_type)) {
+        PyErr_SetString(PyExc_TypeError, "merge() takes profiles");
         return -1;
     }
-    cprof_profile_unref(*profile);
-    *profile = view;
+    profile = scaled(st, cprof_py_profile_of(item), factors);
+    if (!profile)
+        return -1;
+    Py_BEGIN_ALLOW_THREADS
+    r = cprof_merger_add(m, profile, &err);
+    cprof_profile_unref(profile);
+    Py_END_ALLOW_THREADS
+    if (r < 0)
+        cprof_py_raise(st, &err);
+    return r;
+}
+
+/* Each is let go of before the next one is asked for. */
+static int merge_items(core_state *st, struct cprof_merger *m, PyObject *items,
+                       PyObject *scales)
+{
+    Py_ssize_t n_scales = scales ? PyList_Size(scales) : 0, n = 0;
+    PyObject *item;
+    int r = 0;
+
+    while (r >= 0 && (item = PyIter_Next(items))) {
+        if (!scales || n < n_scales)
+            r = merge_item(st, m, item, scales ? PyList_GetItem(scales, n) : NULL);
+        Py_DECREF(item);
+        n++;
+    }
+    if (r < 0 || PyErr_Occurred())
+        return -1;
+    if (scales && n != n_scales) {
+        PyErr_Format(PyExc_ValueError, "scales of %zd profiles for %zd", n_scales, n);
+        return -1;
+    }
     return 0;
 }
 
-static int scale_sources(struct sources *sources, core_state *st, PyObject *scales)
+static PyObject *merged(core_state *st, PyObject *items, PyObject *scales)
 {
-    PyObject *list = scales == Py_None ? NULL : PySequence_List(scales);
-    int r = 0;
+    struct cprof_profile *profile;
+    struct cprof_merger *m;
+    struct cprof_error err;
+    PyObject *ret = NULL;
 
-    if (scales == Py_None)
-        return 0;
-    if (list && (size_t)PyList_Size(list) != sources->n)
-        PyErr_Format(PyExc_ValueError, "scales of %zd profiles for %zu",
-                     PyList_Size(list), sources->n);
-    if (!list || PyErr_Occurred())
-        r = -1;
-    for (size_t i = 0; i < sources->n && r == 0; i++)
-        r = scale_source(st, &sources->profiles[i], PyList_GetItem(list, (Py_ssize_t)i));
-    Py_XDECREF(list);
-    return r;
+    if (cprof_merger_create(&m, &err) < 0)
+        return cprof_py_raise(st, &err);
+    if (merge_items(st, m, items, scales) == 0)
+        ret = cprof_merger_finish(m, &profile, &err) < 0 ? cprof_py_raise(st, &err)
+                                                         : cprof_py_profile(st, profile);
+    cprof_merger_free(m);
+    return ret;
 }
 
 PyDoc_STRVAR(
     merge_doc,
     "merge($module, profiles, scales=None, /)\n--\n\n"
-    "One profile with the rows of all; see view.h. `scales`: for each profile a\n"
-    "factor for each sample type, -1 for what is to be taken away.");
+    "One profile with the rows of all of an iterable; see view.h. `scales`: for each\n"
+    "profile a factor for each sample type, -1 for what is to be taken away.");
 static PyObject *merge(PyObject *module, PyObject *args)
 {
-    core_state *st = PyModule_GetState(module);
-    PyObject *sequence, *scales = Py_None, *list, *ret = NULL;
-    struct sources sources = {0};
-    struct cprof_profile *merged;
-    struct cprof_error err;
-    int r;
+    PyObject *profiles, *given = Py_None, *items, *scales = NULL, *ret = NULL;
 
-    if (!PyArg_ParseTuple(args, "O|O:merge", &sequence, &scales))
+    if (!PyArg_ParseTuple(args, "O|O:merge", &profiles, &given))
         return NULL;
-    list = PySequence_List(sequence);
-    if (list && sources_init(&sources, st, list) == 0 &&
-        scale_sources(&sources, st, scales) == 0) {
-        Py_BEGIN_ALLOW_THREADS
-        r = cprof_view_merge((const struct cprof_profile *const *)sources.profiles,
-                             sources.n, &merged, &err);
-        Py_END_ALLOW_THREADS
-        ret = r < 0 ? cprof_py_raise(st, &err) : cprof_py_profile(st, merged);
-    }
-    sources_deinit(&sources);
-    Py_XDECREF(list);
+    items = PyObject_GetIter(profiles);
+    if (items && given != Py_None)
+        scales = PySequence_List(given);
+    if (items && (scales || given == Py_None))
+        ret = merged(PyModule_GetState(module), items, scales);
+    Py_XDECREF(items);
+    Py_XDECREF(scales);
     return ret;
 }
 

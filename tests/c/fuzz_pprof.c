@@ -29,11 +29,11 @@ static void check_quality(const struct cprof_profile *p)
 
 static void use_views(struct cprof_profile *p)
 {
-    const struct cprof_profile *twice[] = {p, p};
     struct ArrowArrayStream stream;
     struct cprof_frame_sum *sums;
     struct cprof_tree_node *tree;
-    struct cprof_profile *merged;
+    struct cprof_profile *twice;
+    struct cprof_merger *m;
     size_t n;
 
     if (cprof_view_functions(p, p->n_types - 1, &sums, &n) >= 0)
@@ -41,8 +41,10 @@ static void use_views(struct cprof_profile *p)
     if (cprof_view_tree(p, 0, &tree, &n) >= 0)
         free(tree);
     check_quality(p);
-    if (cprof_view_merge(twice, 2, &merged, NULL) >= 0)
-        cprof_profile_unref(merged);
+    if (cprof_merger_create(&m, NULL) >= 0 && cprof_merger_add(m, p, NULL) >= 0 &&
+        cprof_merger_add(m, p, NULL) >= 0 && cprof_merger_finish(m, &twice, NULL) >= 0)
+        cprof_profile_unref(twice);
+    cprof_merger_free(m);
     if (cprof_arrow_stream(p, &stream, NULL) >= 0)
         stream.release(&stream);
 }

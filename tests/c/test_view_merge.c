@@ -25,14 +25,29 @@ static int64_t total_of(const struct cprof_profile *p, const char *name)
     return total;
 }
 
+static int merge(const struct cprof_profile *a, const struct cprof_profile *b,
+                 struct cprof_profile **ret, struct cprof_error *err)
+{
+    struct cprof_merger *m;
+    int r = cprof_merger_create(&m, err);
+
+    if (r >= 0)
+        r = cprof_merger_add(m, a, err);
+    if (r >= 0)
+        r = cprof_merger_add(m, b, err);
+    if (r >= 0)
+        r = cprof_merger_finish(m, ret, err);
+    cprof_merger_free(m);
+    return r;
+}
+
 static struct cprof_profile *merged(const struct cprof_profile *a,
                                     const struct cprof_profile *b)
 {
-    const struct cprof_profile *both[] = {a, b};
     struct cprof_profile *ret = NULL;
     struct cprof_error err = {0};
 
-    CHECK_EQ(cprof_view_merge(both, 2, &ret, &err), 0);
+    CHECK_EQ(merge(a, b, &ret, &err), 0);
     CHECK_STR(err.message, "");
     return ret;
 }
@@ -228,35 +243,33 @@ static void test_times_of_two_hosts_are_dropped(void)
 
 static void test_types_that_differ_are_refused_by_name(void)
 {
-    const struct cprof_profile *both[2];
     struct cprof_profile *a, *b, *ret;
+    struct cprof_merger *none;
     struct cprof_error err;
 
     CHECK_EQ(profile_new(&a), 0);
     CHECK_EQ(profile_new(&b), 0);
-    both[0] = a;
-    both[1] = b;
     CHECK_EQ(cprof_stacks_string(b->stacks, "bytes", &b->types[1].unit), 0);
-    CHECK_EQ(cprof_view_merge(both, 2, &ret, &err), -EINVAL);
+    CHECK_EQ(merge(a, b, &ret, &err), -EINVAL);
     CHECK(strstr(err.message, "cpu/nanoseconds") && strstr(err.message, "cpu/bytes"));
     b->n_types = 1;
-    CHECK_EQ(cprof_view_merge(both, 2, &ret, &err), -EINVAL);
-    CHECK_EQ(cprof_view_merge(both, 0, &ret, &err), -EINVAL);
+    CHECK_EQ(merge(a, b, &ret, &err), -EINVAL);
+    CHECK_EQ(cprof_merger_create(&none, &err), 0);
+    CHECK_EQ(cprof_merger_finish(none, &ret, &err), -EINVAL);
+    cprof_merger_free(none);
     cprof_profile_unref(a);
     cprof_profile_unref(b);
 }
 
 static int attempt(void *unused)
 {
-    const struct cprof_profile *both[2];
     struct cprof_profile *p, *ret;
     int r = profile_sample(&p);
 
     (void)unused;
     if (r < 0)
         return r;
-    both[0] = both[1] = p;
-    r = cprof_view_merge(both, 2, &ret, NULL);
+    r = merge(p, p, &ret, NULL);
     if (r >= 0)
         cprof_profile_unref(ret);
     cprof_profile_unref(p);

@@ -450,7 +450,7 @@ def test_profiles_are_scaled_and_merged(core):
         _core.merge([core], [[1]])
     with pytest.raises(_core.CoreError, match="cannot scale by nan"):
         _core.merge([core], [[1, float("nan")]])
-    with pytest.raises(TypeError, match="sequence of Profile"):
+    with pytest.raises(TypeError, match="takes profiles"):
         _core.merge([None])
 
 
