@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from cprof import _core
 from cprof.match import compiled
 from cprof.names import elide, printable
-from cprof.report import NAME_WIDTH, PLAIN, Scale, Shown, percent
+from cprof.report import NAME_WIDTH, PLAIN, Scale, Shown, html_table, percent
 from cprof.rows import Row
 from cprof.units import label as unit_label
 from cprof.units import scale
@@ -206,16 +206,12 @@ class Tags(list[TagRow]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         column = Scale(self.unit, (row.total for row in self))
-        body = "".join(
-            f"<tr><td>{escape(printable(row.key))}</td><td>{column.text(row.total)}</td>"
-            f"<td>{percent(row.total, self.total)}</td><td>{escape(_name(row))}</td></tr>"
+        lines = (
+            (row.key, column.text(row.total), percent(row.total, self.total), _name(row))
             for row in self
         )
-        head = "".join(f"<th>{name}</th>" for name in ("label", "total", "total%", "value"))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(("label", "total", "total%", "value"), lines)
 
 
 def _name(row: TagRow) -> str:

@@ -193,26 +193,49 @@ class Table(list["FunctionRow | Place"]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         rows = self._visible()
         names = ("self", "self%", "total", "total%", "function", "module")
-        head = "".join(f"<th>{name}</th>" for name in names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(printable(cell))}</td>" for cell in line) + "</tr>"
-            for line in self._cells(rows)
-        )
-        caption = "<br>".join(escape(printable(line)) for line in self.heading)
         n_more = self.n_functions - len(rows)
-        more = f"<tfoot><tr><td colspan=6>... and {n_more:,d} more</td></tr></tfoot>"
-        return (
-            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody>{more if n_more else ''}</table>"
-        )
+        more = [f"... and {n_more:,d} more"] if n_more else []
+        return html_table(names, self._cells(rows), self.heading, more)
 
 
 def _cell(part: int, whole: int) -> str:
     return share(part, whole).replace(" ", "") if part else ""
+
+
+_WORDS = {"function", "module", "state", "label", "value"}  # columns that are not numbers
+
+
+def html_table(
+    head: Sequence[str],
+    body: Iterable[Sequence[str]],
+    caption: Iterable[str] = (),
+    foot: Iterable[str] = (),
+) -> str:
+    """A table for notebooks, which align all cells to the right unless told otherwise."""
+    from html import escape
+
+    def join(lines: Iterable[str]) -> str:
+        return "<br>".join(escape(printable(line)) for line in lines)
+
+    def row(cells: Iterable[str], tag: str) -> str:
+        inner = (
+            f"<{tag}{left if name in _WORDS else ''}>{escape(printable(cell))}</{tag}>"
+            for name, cell in zip(head, cells, strict=True)
+        )
+        return f"<tr>{''.join(inner)}</tr>"
+
+    left = ' style="text-align:left"'
+    above, below = join(caption), join(foot)
+    return "".join((
+        "<table>",
+        f"<caption{left}>{above}</caption>" if above else "",
+        f"<thead>{row(head, 'th')}</thead>",
+        f"<tbody>{''.join(row(cells, 'td') for cells in body)}</tbody>",
+        f'<tfoot><tr><td colspan="{len(head)}"{left}>{below}</td></tr></tfoot>' if below else "",
+        "</table>",
+    ))  # fmt: skip
 
 
 class ModuleTable(list[ModuleQuality]):
@@ -254,14 +277,8 @@ class ModuleTable(list[ModuleQuality]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        head, *body = (
-            "".join(f"<{tag}>{escape(printable(cell))}</{tag}>" for cell in line)
-            for tag, line in zip(("th", *["td"] * len(self)), self._cells(), strict=False)
-        )
-        rows = "".join(f"<tr>{line}</tr>" for line in body)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        head, *body = self._cells()
+        return html_table(head, body)
 
 
 def broken_modules(profile: "Profile") -> ModuleTable:

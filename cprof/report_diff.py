@@ -1,9 +1,9 @@
 """A diff as text and as an HTML table."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from cprof.names import elide, printable
-from cprof.report import NAME_WIDTH, Scale, plural, summary
+from cprof.report import NAME_WIDTH, Scale, html_table, plural, summary
 from cprof.rows import DiffRow
 
 TYPE_CHECKING = False
@@ -75,20 +75,7 @@ class DiffTable(list[DiffRow]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        def row(cells: Sequence[str], tag: str) -> str:
-            inner = "".join(f"<{tag}>{escape(printable(cell))}</{tag}>" for cell in cells)
-            return f"<tr>{inner}</tr>"
-
-        caption = "<br>".join(escape(printable(line)) for line in self.heading())
-        rest = "<br>".join(escape(printable(line)) for line in self._rest())
-        body = "".join(row(cells, "td") for cells in self._cells())
-        return (
-            f"<table><caption>{caption}</caption><thead>{row(_HEADER, 'th')}</thead>"
-            f"<tbody>{body}</tbody>"
-            f'<tfoot><tr><td colspan="{len(_HEADER)}">{rest}</td></tr></tfoot></table>'
-        )
+        return html_table(_HEADER, self._cells(), self.heading(), self._rest())
 
 
 class _Number:

@@ -243,8 +243,7 @@ class App {
     output.textContent = "";
     if (state.search) {
       try {
-        const pattern = new RegExp(state.search, /\p{Lu}/u.test(state.search) ? "" : "i");
-        const mask = Uint8Array.from(data.functions.name, (name) => (pattern.test(name) ? 1 : 0));
+        const mask = data.matching(state.search);
         this.isMatch = (key) => mask[key] === 1;
       } catch (error) {
         output.classList.add("bad");
@@ -333,9 +332,9 @@ class App {
       value: (key) => Math.abs(delta(key, kind)),
       text: (key) => formatDelta(delta(key, kind), mode, unit),
       mark: (key) => (delta(key, kind) > 0 ? "up" : delta(key, kind) < 0 ? "down" : "") });
-    const columns = [change("delta", "self", true), side("base", 0), side("new", 1)];
-    if (this.hasIntervals()) columns.push(...this.stateColumns());
-    return [...columns, change("Δ total", "total", false)];
+    const intervals = this.hasIntervals() ? this.stateColumns() : [];
+    return [change("delta", "self", true), ...intervals, side("base", 0), side("new", 1),
+      change("Δ total", "total", false)];
   }
 
   /** Intervals hold for what was compared: one type, all threads. */

@@ -1,14 +1,15 @@
 // What colour a frame has. All sets can be told apart by colour-blind people: Paul Tol's
-// "light" scheme for modules (darkened behind white text), four of his "vibrant" for deltas.
+// "light" scheme for modules (without olive, which is close to its
+// pear; darkened behind white text), four of his "vibrant" for deltas.
 
 const LIGHT = {
-  modules: ["#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33", "#aaaa00"],
+  modules: ["#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#bbcc33"],
   kernel: "#ee8866", plain: "#d7dade",
   new: "#ee3377", grew: "#ee7733", shrank: "#33bbee", gone: "#4477cc", same: "#d7dade",
   paper: "#ffffff", ink: "#16191d", select: "#111418",
 };
 const DARK = {
-  modules: ["#3f6fa3", "#8a7b2c", "#257a62", "#a1566a", "#3a7f9e", "#66731b", "#77770f"],
+  modules: ["#3f6fa3", "#8a7b2c", "#257a62", "#a1566a", "#3a7f9e", "#66731b"],
   kernel: "#a84e2d", plain: "#4a515c",
   new: "#c2185b", grew: "#b9520f", shrank: "#1f82a8", gone: "#3560b8", same: "#4a515c",
   paper: "#15181d", ink: "#ffffff", select: "#ffffff",

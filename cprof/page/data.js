@@ -59,6 +59,24 @@ class Data {
     return key < this.nFunctions ? this.modules[this.functions.module[key]] : "";
   }
 
+  /** By function: 1 where a search matches. "module:x" and "file:x" search what their words say,
+   * all else names of functions; x is a regular expression, a file is "path:line". */
+  matching(search) {
+    const [, field, text] = /^(module:|file:)?([^]*)$/.exec(search);
+    const pattern = new RegExp(text, /\p{Lu}/u.test(text) ? "" : "i");
+    const { name, module } = this.functions, test = (words) => (pattern.test(words) ? 1 : 0);
+    if (field === "module:") {
+      const modules = this.modules.map(test);
+      return Uint8Array.from(module, (number) => modules[number]);
+    }
+    if (!field) return Uint8Array.from(name, test);
+    const mask = new Uint8Array(this.nFunctions), { frameFunction, frameFile, frameLine } = this;
+    for (let i = 0; i < frameFunction.length; i++) {
+      mask[frameFunction[i]] ||= test(`${this.files[frameFile[i]]}:${frameLine[i] || ""}`);
+    }
+    return mask;
+  }
+
   /** Names of modules, those with most in their own code first. */
   modulesByCost() {
     const cost = new Float64Array(this.modules.length), value = this.values[this.defaultType];

@@ -243,6 +243,11 @@ def test_search_says_what_it_matches(tab: Any) -> None:
     assert tab.inner_text("#matched") == "matched 60.0 %"
     assert sorted(functions(tab)) == ["read", "write"]
     assert pixels(tab) != before
+    tab.fill("#search", "module:PROG$")
+    until(tab, "document.querySelector('#matched').textContent === 'matched 0 %'")
+    tab.fill("#search", "module:libc")
+    until(tab, "document.querySelector('#matched').textContent === 'matched 60.0 %'")
+    assert sorted(functions(tab)) == ["read", "write"]
     tab.fill("#search", "(")
     until(tab, "document.querySelector('#matched').className === 'bad'")
     assert len(functions(tab)) == 4
@@ -389,7 +394,7 @@ def test_a_diff_says_base_new_and_delta(browser: Browser) -> None:
     assert tab.inner_text("#detail-note").startswith("grew: self +20.0 pp (95 % +12.0 … +28.0 pp")
     assert functions(tab)[0] == "more"  # by the size of the change
     row = tab.locator("#table-body tr", has_text="more").locator("td").all_inner_texts()
-    assert row[1:6] == ["+20.0 pp", "10.0 %", "30.0 %", "+12.0 … +28.0 pp", "grew"]
+    assert row[1:6] == ["+20.0 pp", "+12.0 … +28.0 pp", "grew", "10.0 %", "30.0 %"]
     tab.select_option("#color", "module")
     assert tab.inner_text("#legend").strip() == "p"
 

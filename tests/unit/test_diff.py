@@ -78,7 +78,7 @@ def test_it_shows_itself_with_mode_and_unit():
     assert "5 of 6 functions changed (q < 0.05)" in text
     assert "smallest change that is found 80 % of the time" in text
     assert "... and 5 more functions" in str(d.top(1))
-    assert "<td>grew</td>" in d.top()._repr_html_()
+    assert ">grew</td>" in d.top()._repr_html_()
     bundle = d._repr_mimebundle_()
     assert bundle["text/plain"] == text
     assert "<iframe" in bundle["text/html"]

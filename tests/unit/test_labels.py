@@ -83,7 +83,7 @@ def test_the_table(threads):
         ("tid", 12, "id", 30),
     ]
     assert str(tags).splitlines()[:2] == ["comm: 100 of 100 (100.0%)", "  100  100.0%  prog"]
-    assert "<td>worker-1</td>" in tags._repr_html_()
+    assert ">worker-1</td>" in tags._repr_html_()
 
 
 def test_filters(threads):
