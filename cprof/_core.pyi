@@ -165,7 +165,9 @@ class Profile:
     @property
     def wants_lines(self) -> bool:
         """False when it was recorded with lines=False."""
-    def write_pprof(self, path: str, /) -> None: ...
+    def write_pprof(self, path: str, times: bool = False, /) -> None:
+        """One sample for each stack of each thread; with `times` one for each row, with a label
+        "timestamp_ns"."""
     def encode_pprof(self) -> bytes: ...
     def write_folded(self, path: str, type: int, /) -> None: ...
     def arrow_stream(self) -> object:

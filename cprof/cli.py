@@ -297,6 +297,9 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         options.add_files(verb)
         options.add_filters(verb)
         verb.add_argument("-o", "--output", metavar="OUT", required=name == "export", help=_OUT)
+        verb.add_argument(
+            "--times", action="store_true", help="a .pb.gz with the time of each sample (a label)"
+        )
 
     verb = add("ui", "cli_read.ui", "open profiles as a page in the browser")
     options.add_files(verb)

@@ -429,7 +429,8 @@ def export(args: argparse.Namespace) -> int:
     """Write a profile in another format."""
     cli.check_output(args.output)
     profile = read(args)
-    profile.write(args.output, sample_type=profile.sample_types[sample_type(profile, args)][0])
+    name = profile.sample_types[sample_type(profile, args)][0]
+    profile.write(args.output, sample_type=name, times=args.times)
     cli.say(f"wrote {args.output}")
     return cli.OK
 

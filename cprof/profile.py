@@ -502,17 +502,26 @@ class Profile:
 
         return dataframe(self._core, self._run)
 
-    def write(self, path: "str | os.PathLike[str]", *, sample_type: str | None = None) -> None:
+    def write(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        sample_type: str | None = None,
+        times: bool = False,
+    ) -> None:
         """Write to `path` in the format of its extension: .pb.gz, .pb, .pprof (pprof), .folded,
         .collapsed (folded text), .speedscope.json, .firefox.json, .chrome.json, .callgrind,
         .dot, .dot.svg (call graph), .svg, .png (flame graph), .html (the page), .csv, .arrow,
         .cprof (recording). `sample_type` matters to formats that hold one only; the module in
-        `cprof.export` says what a format holds. A file that is there is replaced once the new
-        one is complete. Raises ValueError for another extension, and for negative values where
-        a format has none, OSError when it cannot be written."""
+        `cprof.export` says what a format holds. `times`: a pprof file with the time of each sample
+        (a label timestamp_ns), which `load` reads again. A file that is there is replaced once
+        the new one is complete. Raises ValueError for another extension, and for negative values
+        where a format has none, OSError when it cannot be written."""
         from cprof import export
 
-        export.write(self, os.fsdecode(path), self._type(sample_type))
+        if times:
+            self._need_times()
+        export.write(self, os.fsdecode(path), self._type(sample_type), times=times)
 
     # Pictures
 

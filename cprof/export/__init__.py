@@ -51,10 +51,17 @@ def extension(path: str) -> str:
     )
 
 
-def write(profile: "Profile", path: str, type_index: int) -> None:
-    """Write `profile` to `path`; formats that hold one sample type take `type_index`."""
-    module = import_module(f"cprof.export.{_MODULES[extension(path)]}")
-    module.write(profile, path, type_index)
+def write(profile: "Profile", path: str, type_index: int, *, times: bool = False) -> None:
+    """Write `profile` to `path`; formats that hold one sample type take `type_index`. `times`:
+    also to pprof, which has them as labels. Raises ValueError for another format."""
+    known = extension(path)
+    module = import_module(f"cprof.export.{_MODULES[known]}")
+    if not times:
+        module.write(profile, path, type_index)
+    elif _MODULES[known] == "pprof":
+        module.write(profile, path, type_index, times=True)
+    else:
+        raise ValueError(f"times= is for .pb.gz files: a {known} file has those that it can have")
 
 
 def write_diff(diff: "Diff", path: str, type_index: int) -> None:

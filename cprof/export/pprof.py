@@ -1,4 +1,8 @@
-"""pprof's profile.proto, compressed: what `go tool pprof` and every pprof client reads."""
+"""pprof's profile.proto, compressed: what `go tool pprof` and every pprof client reads.
+
+The format has no times. With `times`, each sample has its own as a numeric label
+"timestamp_ns" (since 1970), the name that perf_data_converter gave it: cprof reads it back, and
+to others it is one more tag. Without, equal stacks of a thread are one sample."""
 
 from cprof import _core
 from cprof.errors import translated
@@ -13,12 +17,12 @@ if TYPE_CHECKING:
     from cprof.profile import Profile
 
 
-def write(profile: "Profile", path: str, type_index: int) -> None:
+def write(profile: "Profile", path: str, type_index: int, *, times: bool = False) -> None:
     """Write all sample types of `profile`, with all lines unless it was recorded without;
     `type_index` does not matter."""
     del type_index
     with translated(path=path):
-        with_lines(profile)._core.write_pprof(path)
+        with_lines(profile)._core.write_pprof(path, times)
 
 
 def write_diff(diff: "Diff", path: str, type_index: int) -> None:

@@ -14,6 +14,7 @@
 #define PPROF_LABEL_HOW "unwind"         /* "guessed", "spliced,guessed" ...*/
 #define PPROF_LABEL_ADDED "unwind_added" /* outermost frames spliced or continued */
 #define PPROF_UNIT_ADDED "frames"
+#define PPROF_LABEL_TIME "timestamp_ns"
 
 /* Call `each` with every fact that is known, until it fails; returns what it returned.
  * The text is borrowed for the call. 0, -ENOMEM or the error of `each`. */

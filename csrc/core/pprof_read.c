@@ -45,7 +45,7 @@ static const char *const KNOWN_TEXTS[N_KNOWN] = {"pid",
                                                  PPROF_LABEL_HOW,
                                                  PPROF_LABEL_ADDED,
                                                  PPROF_UNIT_ADDED,
-                                                 "timestamp_ns",
+                                                 PPROF_LABEL_TIME,
                                                  "id"};
 
 static void ids_deinit(struct pprof_ids *ids)

@@ -16,7 +16,8 @@ enum { BATCH = 256, BATCH_BYTES = 1 << 20 };
 enum { GZIP_LEVEL = 1, GZIP_WINDOW = 15 + 16 };
 
 struct writer {
-    struct cprof_profile *p; /* one row for each sample: owned */
+    const struct cprof_profile *p; /* one row for each sample */
+    struct cprof_profile *sums;    /* that, where samples are sums: owned */
     const struct cprof_stacks *s;
     int error; /* the first failure; nothing is written after it */
     z_stream z;
@@ -41,17 +42,22 @@ static void writer_deinit(struct writer *w)
     free(w->string_ids);
     free(w->location_ids);
     free(w->function_ids);
-    cprof_profile_unref(w->p);
+    cprof_profile_unref(w->sums);
     free(w->comments.data);
 }
 
-static int writer_init(struct writer *w, const struct cprof_profile *p)
+static int writer_init(struct writer *w, const struct cprof_profile *p, bool has_times)
 {
     const struct cprof_stacks *s = p->stacks;
 
-    *w = (struct writer){.s = s};
-    if (cprof_view_sum(p, &w->p, NULL) < 0)
-        return -ENOMEM;
+    *w = (struct writer){.p = p, .s = s};
+    if (has_times && !p->run.has_times)
+        return -ENODATA;
+    if (!has_times) {
+        if (cprof_view_sum(p, &w->sums, NULL) < 0)
+            return -ENOMEM;
+        w->p = w->sums;
+    }
     w->string_ids = malloc((s->strings.n + 1) * sizeof(*w->string_ids));
     w->location_ids = calloc(s->locations.n + 1, sizeof(*w->location_ids));
     w->function_ids = calloc(s->functions.n + 1, sizeof(*w->function_ids));
@@ -248,7 +254,7 @@ static void write_header(struct writer *w)
 }
 
 static void add_number(struct writer *w, Perftools__Profiles__Label *labels, size_t *n,
-                       const char *key, int32_t number, const char *unit)
+                       const char *key, int64_t number, const char *unit)
 {
     Perftools__Profiles__Label *label = &labels[*n];
 
@@ -292,10 +298,19 @@ static void add_how(struct writer *w, Perftools__Profiles__Label *labels, size_t
         add_number(w, labels, n, PPROF_LABEL_ADDED, n_added, PPROF_UNIT_ADDED);
 }
 
+/* When the sample was taken: since 1970 where that is known, else since the start. */
+static int64_t time_of(const struct writer *w, size_t sample)
+{
+    const struct cprof_run *run = &w->p->run;
+    uint64_t since = w->p->time[sample] - run->start_mono;
+
+    return cprof_sum(run->start_unix, since > INT64_MAX ? 0 : (int64_t)since);
+}
+
 static void add_labels(struct writer *w, size_t sample, Perftools__Profiles__Sample *to)
 {
     const struct cprof_thread *t = &w->s->threads.data[w->p->thread[sample]];
-    size_t most = 6 + t->n_labels, n = 0;
+    size_t most = 7 + t->n_labels, n = 0;
     Perftools__Profiles__Label *labels = take(w, most, sizeof(*labels));
     Perftools__Profiles__Label **at = take(w, most, sizeof(*at));
 
@@ -306,6 +321,8 @@ static void add_labels(struct writer *w, size_t sample, Perftools__Profiles__Sam
     add_text(w, labels, &n, "thread", t->name);
     add_text(w, labels, &n, "comm", t->comm);
     add_how(w, labels, &n, sample);
+    if (!w->sums)
+        add_number(w, labels, &n, PPROF_LABEL_TIME, time_of(w, sample), "nanoseconds");
     for (uint32_t i = 0; i < t->n_labels; i++) {
         const struct cprof_label *from = &w->s->labels.data[t->first_label + i];
         perftools__profiles__label__init(&labels[n]);
@@ -530,11 +547,11 @@ static int encode(struct writer *w)
     return w->error;
 }
 
-int cprof_pprof_encode(const struct cprof_profile *p, uint8_t **ret, size_t *n,
-                       struct cprof_error *err)
+int cprof_pprof_encode(const struct cprof_profile *p, bool has_times, uint8_t **ret,
+                       size_t *n, struct cprof_error *err)
 {
     struct writer w;
-    int r = writer_init(&w, p);
+    int r = writer_init(&w, p, has_times);
 
     if (r >= 0)
         r = encode(&w);
@@ -544,19 +561,20 @@ int cprof_pprof_encode(const struct cprof_profile *p, uint8_t **ret, size_t *n,
         w.out.data = NULL;
     } else {
         cprof_error_set(err, r,
-                        r == -ENOMEM ? "pprof: out of memory"
-                                     : "pprof: too large to be written");
+                        r == -ENOMEM    ? "pprof: out of memory"
+                        : r == -ENODATA ? "pprof: this profile has no times"
+                                        : "pprof: too large to be written");
     }
     writer_deinit(&w);
     return r;
 }
 
-int cprof_pprof_write(const struct cprof_profile *p, const char *path,
+int cprof_pprof_write(const struct cprof_profile *p, bool has_times, const char *path,
                       struct cprof_error *err)
 {
     uint8_t *bytes;
     size_t n;
-    int r = cprof_pprof_encode(p, &bytes, &n, err);
+    int r = cprof_pprof_encode(p, has_times, &bytes, &n, err);
 
     if (r < 0)
         return r;

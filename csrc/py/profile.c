@@ -295,18 +295,22 @@ static PyObject *Profile_with_comments(PyObject *op, PyObject *comments)
     return cprof_py_profile(cprof_py_state_of(op), view);
 }
 
-PyDoc_STRVAR(Profile_write_pprof_doc,
-             "write_pprof($self, path, /)\n--\n\nWrite a gzipped profile.proto file.");
-static PyObject *Profile_write_pprof(PyObject *op, PyObject *path_arg)
+PyDoc_STRVAR(
+    Profile_write_pprof_doc,
+    "write_pprof($self, path, times=False, /)\n--\n\nWrite a gzipped profile.proto "
+    "file; with `times` each row is a sample.");
+static PyObject *Profile_write_pprof(PyObject *op, PyObject *args)
 {
     struct cprof_error err;
+    int has_times = 0;
     PyObject *path;
     int r;
 
-    if (!PyUnicode_FSConverter(path_arg, &path))
+    if (!PyArg_ParseTuple(args, "O&|p", PyUnicode_FSConverter, &path, &has_times))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    r = cprof_pprof_write(cprof_py_profile_of(op), PyBytes_AsString(path), &err);
+    r = cprof_pprof_write(cprof_py_profile_of(op), has_times, PyBytes_AsString(path),
+                          &err);
     Py_END_ALLOW_THREADS
     Py_DECREF(path);
     return r < 0 ? cprof_py_raise(cprof_py_state_of(op), &err) : Py_NewRef(Py_None);
@@ -324,7 +328,7 @@ static PyObject *Profile_encode_pprof(PyObject *op, PyObject *unused)
 
     (void)unused;
     Py_BEGIN_ALLOW_THREADS
-    r = cprof_pprof_encode(cprof_py_profile_of(op), &bytes, &n, &err);
+    r = cprof_pprof_encode(cprof_py_profile_of(op), false, &bytes, &n, &err);
     Py_END_ALLOW_THREADS
     if (r < 0)
         return cprof_py_raise(cprof_py_state_of(op), &err);
@@ -491,7 +495,7 @@ static PyMethodDef Profile_methods[] = {
     {"stack", cprof_py_profile_stack, METH_O, Profile_stack_doc},
     {"tables", cprof_py_profile_tables, METH_VARARGS, Profile_tables_doc},
     {"locations", cprof_py_profile_locations, METH_O, Profile_locations_doc},
-    {"write_pprof", Profile_write_pprof, METH_O, Profile_write_pprof_doc},
+    {"write_pprof", Profile_write_pprof, METH_VARARGS, Profile_write_pprof_doc},
     {"encode_pprof", Profile_encode_pprof, METH_NOARGS, Profile_encode_pprof_doc},
     {"write_folded", Profile_write_folded, METH_VARARGS, Profile_write_folded_doc},
     {"arrow_stream", Profile_arrow_stream, METH_NOARGS, Profile_arrow_stream_doc},

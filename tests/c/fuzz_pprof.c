@@ -55,7 +55,7 @@ static void check_round_trip(const struct cprof_profile *p)
     uint8_t *bytes;
     size_t n;
 
-    if (cprof_pprof_encode(p, &bytes, &n, NULL) < 0)
+    if (cprof_pprof_encode(p, false, &bytes, &n, NULL) < 0)
         abort();
     if (cprof_pprof_decode(bytes, n, "again", &back, NULL) < 0)
         abort();

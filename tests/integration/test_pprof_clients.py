@@ -89,6 +89,20 @@ def test_our_file_comes_back_as_it_was(recording):
     assert again.duration == pytest.approx(profile.duration)
 
 
+@pytest.mark.perf
+def test_times_of_samples_are_labels_to_others(pprof, recording, tmp_path):
+    profile, path = recording
+    timed = tmp_path / "timed.pb.gz"
+    profile.write(timed, times=True)
+    assert pprof.raw_totals(timed) == profile.totals
+    assert pprof.top(timed, "cpu", "ns") == pprof.top(path, "cpu", "ns")
+    again = cprof.load(timed)
+    assert again.totals == profile.totals
+    assert again.quality == cprof.load(path).quality
+    first = min(profile.columns["time"])
+    assert sorted(again.columns["time"]) == sorted(t - first for t in profile.columns["time"])
+
+
 def test_file_that_went_through_the_go_tool(pprof, recording, tmp_path):
     profile, path = recording
     other = tmp_path / "through-go.pb.gz"

@@ -155,11 +155,11 @@ def test_what_cannot_hold_negative_values_refuses_them(sides, tmp_path, known):
     assert [path.name for path in tmp_path.iterdir()] == ["d.pb.gz"]
 
 
-# Large profiles
+# Times
 
 
-def test_a_chrome_trace_of_too_many_slices_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(chrome, "_MOST_SLICES", 3)
+def ten_seconds() -> cprof.Profile:
+    """A sample each second, of two stacks in turn."""
     rows = {
         "time": array("Q", range(10**9, 11 * 10**9, 10**9)),
         "thread": array("I", [0] * 10),
@@ -167,15 +167,42 @@ def test_a_chrome_trace_of_too_many_slices_says_so(monkeypatch, tmp_path):
         "values": [array("q", [1] * 10)],
     }
     none = 0xFFFFFFFF
-    core = _core.build({
+    return cprof.Profile(_core.build({
         "sample_types": [("cpu", "nanoseconds")], "mappings": [],
         "functions": [(name, name, "", 0, "") for name in "ab"],
         "locations": (array("Q", [1, 2]), array("I", [none] * 2)),
         "lines": (array("I", [0, 1]), array("I", [0, 1]), array("q", [0] * 2), array("I", [0] * 2)),
         "nodes": (array("I", [none] * 2), array("I", [0, 1])),
-        "threads": [(1, 1, "t", "t")], "rows": rows, "run": {"start_mono": 10**9}, "comments": [],
-    })  # fmt: skip
-    cprof.Profile(core).write(tmp_path / "a.chrome.json")
+        "threads": [(1, 1, "t", "t")], "rows": rows,
+        "run": {"start_mono": 10**9 // 2, "start_unix": 1_700_000_000 * 10**9},
+        "span": (0.0, 10.5), "comments": [],
+    }))  # fmt: skip
+
+
+def test_pprof_has_times_where_they_are_asked_for(tmp_path):
+    p = ten_seconds()
+    p.write(tmp_path / "a.pb.gz")
+    p.write(tmp_path / "b.pb.gz", times=True)
+    without, again = cprof.load(tmp_path / "a.pb.gz"), cprof.load(tmp_path / "b.pb.gz")
+    assert without.totals == again.totals == p.totals
+    assert len(without.columns["time"]) == 2
+    assert list(again.columns["time"]) == [i * 10**9 for i in range(10)], "the earliest is 0"
+    assert again.duration == p.duration
+    assert again.start_time.timestamp() == 1_700_000_000.5
+    assert again.window(0, 5).totals == p.window(0.5, 5.5).totals
+    again.write(tmp_path / "c.pb.gz", times=True)
+    assert gzip.decompress((tmp_path / "c.pb.gz").read_bytes())
+    assert list(cprof.load(tmp_path / "c.pb.gz").columns["time"]) == list(again.columns["time"])
+    with pytest.raises(cprof.CprofError, match="no times"):
+        without.write(tmp_path / "d.pb.gz", times=True)
+    with pytest.raises(ValueError, match=r"is for \.pb\.gz files"):
+        p.write(tmp_path / "d.folded", times=True)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_chrome_trace_of_too_many_slices_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(chrome, "_MOST_SLICES", 3)
+    ten_seconds().write(tmp_path / "a.chrome.json")
     text = (tmp_path / "a.chrome.json").read_text()
     assert "too many samples for a timeline" in text
     assert text.count('"ph":"X"') == 2
