@@ -66,6 +66,8 @@ class Profile:
     @property
     def functions_table(self) -> list[tuple[str, str, str, int, str]]:
         """(name, system_name, filename, start_line, module) by function number."""
+    def functions_from(self, first: int, /) -> list[tuple[str, str, str, int, str]]:
+        """The same from this number on."""
     def column(self, name: str, /) -> Column:
         """ "time" (uint64), "pid" "tid" "cpu_id" (int32), "thread" "stack" (uint32), "how"
         (uint8, enum cprof_how), "n_added" (uint16), or a sample type's name (int64): "cpu" is

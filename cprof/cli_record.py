@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cprof.profile import Profile
 
 _CLEAR = "\x1b[H\x1b[2J"
-_FIRST_CHUNK = 1.0  # seconds
+_FIRST_CHUNK = 0.25  # seconds; each further one is twice as long, up to CHUNK_SECONDS
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOST_MAX, _COMPLETE_MIN, _COVERAGE_MIN = 0.01, 0.90, 0.80  # beyond these the user is told
 
@@ -128,7 +128,7 @@ def _wait(signals: _Signals, recorder: Recorder, output: str) -> bool:
             except OSError as error:
                 cli.say(f"warning: {cli.message(error)}; going on without a file until the end")
                 return signals.wait(recorder)
-            seconds = CHUNK_SECONDS
+            seconds = min(2 * seconds, CHUNK_SECONDS)
 
 
 def _grows(output: str) -> bool:

@@ -124,17 +124,18 @@ class Writer:
             "DELETE FROM packed WHERE what = 'mappings' AND first = ?", (first.mapping,)
         )
         self._pack("mappings", mappings, first.mapping)  # what is known of one may change
-        functions = core.functions_table
-        new = [(name, "" if other == name else other, *rest)
-               for name, other, *rest in functions[known.function :]]  # fmt: skip
-        self._pack("functions", new, first.function + known.function)
+        functions = [
+            (name, "" if system_name == name else system_name, *rest)
+            for name, system_name, *rest in core.functions_from(known.function)
+        ]
+        self._pack("functions", functions, first.function + known.function)
         threads = list(zip(core.threads, core.thread_labels, strict=True))
-        news = [(*thread, labels) for thread, labels in threads[known.thread :]]
-        self._pack("threads", news, first.thread + known.thread)
+        new = [(*thread, labels) for thread, labels in threads[known.thread :]]
+        self._pack("threads", new, first.thread + known.thread)
         n_locations, n_nodes = self._add_stacks(core, first, known)
         self._end = _Numbers(
             first.mapping + len(mappings),
-            first.function + len(functions),
+            first.function + known.function + len(functions),
             first.thread + len(threads),
             first.location + n_locations,
             first.node + n_nodes,

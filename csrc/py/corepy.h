@@ -50,6 +50,7 @@ struct cprof_profile *cprof_py_profile_of(PyObject *op);
 /* Getters and methods of Profile that convert its tables (profile_tables.c). */
 extern PyGetSetDef cprof_py_profile_getset[];
 PyObject *cprof_py_profile_functions(PyObject *op, PyObject *type);
+PyObject *cprof_py_profile_functions_from(PyObject *op, PyObject *first);
 PyObject *cprof_py_profile_top(PyObject *op, PyObject *args);
 PyObject *cprof_py_profile_tree(PyObject *op, PyObject *type);
 PyObject *cprof_py_profile_graph(PyObject *op, PyObject *args, PyObject *kwargs);

@@ -429,6 +429,9 @@ PyDoc_STRVAR(Profile_tables_doc,
              "tables($self, location=0, node=0, /)\n--\n\n"
              "locations, lines and nodes as build() takes them, from the location and\n"
              "the node of these numbers on.");
+PyDoc_STRVAR(Profile_functions_from_doc,
+             "functions_from($self, first, /)\n--\n\n"
+             "functions_table from the number `first` on.");
 PyDoc_STRVAR(Profile_locations_doc,
              "locations($self, row_stack, /)\n--\n\n"
              "[(address, mapping number or -1)] of one stack, leaf first.");
@@ -487,6 +490,8 @@ static PyMethodDef Profile_methods[] = {
     {"group", cprof_py_profile_group, METH_O, Profile_group_doc},
     {"with_comments", Profile_with_comments, METH_O, Profile_with_comments_doc},
     {"functions", cprof_py_profile_functions, METH_O, Profile_functions_doc},
+    {"functions_from", cprof_py_profile_functions_from, METH_O,
+     Profile_functions_from_doc},
     {"top", cprof_py_profile_top, METH_VARARGS, Profile_top_doc},
     {"tree", cprof_py_profile_tree, METH_O, Profile_tree_doc},
     {"graph", (PyCFunction)(void (*)(void))cprof_py_profile_graph,

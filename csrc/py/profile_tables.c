@@ -390,7 +390,7 @@ static PyObject *Profile_mappings(PyObject *op, void *closure)
 
 static PyObject *make_function(struct source *from, size_t i)
 {
-    const struct cprof_function *function = &from->p->stacks->functions.data[i];
+    const struct cprof_function *function = (const struct cprof_function *)from->rows + i;
 
     return Py_BuildValue(
         "(NNNLN)", text_of(from, function->name), text_of(from, function->system_name),
@@ -398,12 +398,28 @@ static PyObject *make_function(struct source *from, size_t i)
         text_of(from, function->module));
 }
 
-static PyObject *Profile_functions_table(PyObject *op, void *closure)
+static PyObject *functions_from(PyObject *op, size_t first)
 {
     const struct cprof_profile *p = cprof_py_profile_of(op);
+    size_t n = p->stacks->functions.n;
 
+    first = first < n ? first : n;
+    return make_list(p, p->stacks->functions.data + first, n - first, make_function);
+}
+
+static PyObject *Profile_functions_table(PyObject *op, void *closure)
+{
     (void)closure;
-    return make_list(p, NULL, p->stacks->functions.n, make_function);
+    return functions_from(op, 0);
+}
+
+PyObject *cprof_py_profile_functions_from(PyObject *op, PyObject *first)
+{
+    Py_ssize_t number = PyLong_AsSsize_t(first);
+
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    return functions_from(op, (size_t)number);
 }
 
 static PyObject *Profile_wants_lines(PyObject *op, void *closure)

@@ -47,7 +47,7 @@ def test_it_grows_and_a_killed_recorder_leaves_what_there_was(workload, running,
     try:
         wait_for(lambda: rows(path) > 0, 20)
         first = rows(path)
-        wait_for(lambda: rows(path) > first, 20)
+        wait_for(lambda: rows(path) > max(first, 1000), 20)
         known = rows(path)
         assert load_profile(path).samples > 0, "while it is being written"
     finally:
@@ -55,7 +55,6 @@ def test_it_grows_and_a_killed_recorder_leaves_what_there_was(workload, running,
         recorder.wait()
     loaded = check_whole(path)
     assert loaded.main._core.n >= known
-    assert loaded.main.samples > 499 * 4 * 0.5  # chunks are a few seconds
     assert {row.function for row in loaded.main.top(2)} == {"hot", "warm"}
     assert loaded.main.quality["complete"] > 0.9
     assert loaded.command.endswith("burner forever")
@@ -66,7 +65,7 @@ def test_it_grows_and_a_killed_recorder_leaves_what_there_was(workload, running,
 def test_killed_at_any_time(workload, running, tmp_path):
     """No file, or one that loads: whatever was going on at that moment."""
     target = running(workload("burner.c"), "forever")
-    for i, seconds in enumerate((0.9, 1.15, 1.3, 1.45)):
+    for i, seconds in enumerate((0.5, 0.7, 0.9, 1.2)):
         path = tmp_path / f"{i}.cprof"
         recorder = subprocess.Popen([*COMMAND, path, "-p", str(target.pid)])
         time.sleep(seconds)
