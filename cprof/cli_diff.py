@@ -62,7 +62,4 @@ def _read(
 ) -> "Profile":
     from cprof.cli_read import filtered, load_files
 
-    profile = load_files([path], window)
-    if not profile._core.n:
-        raise errors.NoSamples(f"none of {path} in this window")
-    return filtered(profile, args)
+    return filtered(load_files([path], window, args.kind), args)

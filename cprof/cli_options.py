@@ -102,6 +102,9 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--window", type=window, metavar="A:B", help="of the seconds from A to B (A: and :B, too)"
     )
+    group.add_argument(
+        "--kind", help="of a recording (.cprof) that has several: cpu, or the event (default: cpu)"
+    )
     for name, metavar, what in (
         ("tagfocus", "TAG", "with this tag: key=regex, regex of key:value, or key=1kb:2mb"),
         ("tagignore", "TAG", "without this tag"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cprof.listing import Listing
     from cprof.profile import Profile
     from cprof.question import Question
+    from cprof.recording import Recording
     from cprof.report import Table
 
     Window = tuple[float, float | None] | None
@@ -32,22 +33,35 @@ _GLOBS = ("thread", "comm", "module", "under")
 # Reading
 
 
-def load_files(paths: Sequence[str], window: "Window" = None) -> "Profile":
-    """The sum of these files, of their samples in `window`; of many, one is in memory."""
+def load_files(paths: Sequence[str], window: "Window" = None, kind: str | None = None) -> "Profile":
+    """The sum of these files, of their samples in `window`; of recordings the `kind`, or the
+    main one. Of many, one is in memory."""
     from cprof import _core
     from cprof.profile import Profile
 
     if len(paths) == 1:
-        return _load(paths[0], window)
-    with errors.translated():
-        return Profile(_core.merge(_load(path, window)._core for path in paths))
+        profile = _load(paths[0], window, kind)
+    else:
+        with errors.translated():
+            profile = Profile(_core.merge(_load(path, window, kind)._core for path in paths))
+    if window is not None and not profile._core.n:
+        raise errors.NoSamples(f"none in {_named(paths, window)}: {_spans(paths)}")
+    return profile
 
 
-def _load(path: str, window: "Window") -> "Profile":
+def _spans(paths: Sequence[str]) -> str:
+    """What times there are, for those who asked for others."""
+    from cprof.readers import load
+
+    spans = {path: load(path).span for path in paths}
+    return ", ".join(f"{path} has {start:.4g}:{end:.4g} s" for path, (start, end) in spans.items())
+
+
+def _load(path: str, window: "Window" = None, kind: str | None = None) -> "Profile":
     from cprof.readers import load_profile
 
     try:
-        profile = load_profile(path, window=window)
+        profile = load_profile(path, window=window, kind=kind)
     except OSError as error:
         raise cli.Unreadable(cli.message(error)) from error
     if window is None and not profile._core.n:
@@ -88,10 +102,7 @@ def _names_and_numbers(words: list[str]) -> "list[str | int]":
 
 def read(args: argparse.Namespace) -> "Profile":
     """The sum of FILE..., as far as it passes the filters."""
-    profile = load_files(args.files, args.window)
-    if not profile._core.n:
-        raise errors.NoSamples(f"none in the window {args.window[0]:g}:{args.window[1] or ''}")
-    return filtered(profile, args)
+    return filtered(load_files(args.files, args.window, args.kind), args)
 
 
 def sample_type(profile: "Profile", args: argparse.Namespace) -> int:
@@ -130,7 +141,7 @@ def question(args: argparse.Namespace, *, needs_lines: bool = False) -> "Questio
     from cprof.report import Shown
 
     is_mean = getattr(args, "mean", False) or args.mean_delay
-    profile, base = load_files(args.files, args.window), _base(args)
+    profile, base = load_files(args.files, args.window, args.kind), _base(args)
     index = sample_type(profile, args)
     heading = None
     if base is not None:
@@ -183,7 +194,7 @@ def _base(args: argparse.Namespace) -> "Profile | None":
     for name in ("normalize", "base_window"):
         if getattr(args, name) and not paths:
             raise errors.InvalidOption(f"-{name} needs a base: -diff_base=FILE or -base=FILE")
-    return load_files(paths, args.base_window) if paths else None
+    return load_files(paths, args.base_window, args.kind) if paths else None
 
 
 def _pattern(args: argparse.Namespace) -> str:
@@ -353,7 +364,7 @@ def tags(args: argparse.Namespace) -> int:
 
 def comments(args: argparse.Namespace) -> int:
     """Those of all files, each once."""
-    found = dict.fromkeys(c for path in args.files for c in _load(path, None)._run["comments"])
+    found = dict.fromkeys(c for path in args.files for c in _load(path)._run["comments"])
     if args.json:
         return cli.print_json({"rows": list(found)})
     return _print(map(_printable, found))
@@ -435,14 +446,32 @@ def export(args: argparse.Namespace) -> int:
     return cli.OK
 
 
+def _all_kinds(args: argparse.Namespace) -> "Recording | None":
+    """A recording of more than one kind, where none of them was asked for."""
+    from cprof.readers import load
+    from cprof.recording import Recording
+
+    if len(args.files) > 1 or args.kind is not None or cli_options.chosen_type(args) is not None:
+        return None
+    loaded = load(args.files[0]) if os.path.exists(args.files[0]) else None
+    if not isinstance(loaded, Recording) or len(loaded) == 1:
+        return None
+    seen = loaded if args.window is None else loaded.window(*args.window)
+    return Recording({kind: filtered(profile, args) for kind, profile in seen.items()})
+
+
 def ui(args: argparse.Namespace) -> int:
     """Write the page, and open it."""
-    from cprof.page import show
+    from cprof.page import page, show
 
     if args.output:
         cli.check_output(args.output)
-    profile = read(args)
-    text = profile.html(sample_type=profile.sample_types[sample_type(profile, args)][0])
+    several = _all_kinds(args)
+    if several is not None:
+        text = page(several)
+    else:
+        profile = read(args)
+        text = profile.html(sample_type=profile.sample_types[sample_type(profile, args)][0])
     path, is_open = show(text, args.output, browser=args.output is None)
     cli.say(f"wrote {path}")
     if args.output is None and not is_open:

@@ -223,8 +223,7 @@ class Profile:
         Raises ValueError for a negative or reversed span, CprofError when the profile has
         no times (as pprof files, but for those whose samples carry a label timestamp_ns).
         """
-        if not (0 <= t0 < _MAX_SECONDS and (t1 is None or t0 <= t1 < _MAX_SECONDS)):
-            raise ValueError(f"no window from {t0} to {t1} s: need 0 <= t0 <= t1")
+        check_window(t0, t1)
         self._need_times()
         start = self._run["start_mono"]
         last = _END_OF_TIME if t1 is None else min(start + round(t1 * _NS), _END_OF_TIME)
@@ -739,6 +738,16 @@ def _sampled_ns(core: _core.Profile) -> int:
         if name == "cpu" and unit == "nanoseconds":
             return total
     return 0
+
+
+def check_window(t0: float, t1: float | None) -> None:
+    """Raises ValueError where these are no seconds from a start to an end (None: of all)."""
+    if not (0 <= t0 < _MAX_SECONDS and (t1 is None or t0 <= t1 < _MAX_SECONDS)):
+        end = "the end" if t1 is None else f"{t1:g} s"
+        raise ValueError(
+            f"no window from {t0:g} s to {end}: seconds count from the beginning, and the first "
+            "one is not after the last"
+        )
 
 
 def labels_of(comments: "Sequence[str]") -> dict[str, str]:

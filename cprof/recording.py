@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from cprof import _core
 from cprof.errors import CprofError
-from cprof.profile import Profile, labels_of, start_time_of
+from cprof.profile import Profile, check_window, labels_of, start_time_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cprof.store_read import File, Window
-
-_MAX_SECONDS = 1e9
 
 
 class Recording(Mapping[str, Profile]):
@@ -128,8 +126,7 @@ class Recording(Mapping[str, Profile]):
     def window(self, t0: float, t1: float | None = None) -> "Recording":
         """The samples of every kind with t0 <= time < t1, in seconds since the recording began;
         t1 None is the end. Raises as Profile.window() does."""
-        if not (0 <= t0 < _MAX_SECONDS and (t1 is None or t0 <= t1 < _MAX_SECONDS)):
-            raise ValueError(f"no window from {t0} to {t1} s: need 0 <= t0 <= t1")
+        check_window(t0, t1)
         if self._file is None:
             return Recording({kind: profile.window(t0, t1) for kind, profile in self.items()})
         for kind in self._kinds:

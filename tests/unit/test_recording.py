@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import subprocess
 import sys
@@ -9,10 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from test_page import decode
 from test_store import core
 
 import cprof
-from cprof import CorruptProfile, CprofError, Profile, Recording
+from cprof import CorruptProfile, CprofError, Profile, Recording, cli
 from cprof.readers import load_profile
 
 
@@ -50,6 +52,28 @@ def test_what_it_knows_without_reading_samples(recording: Recording) -> None:
     assert str(recording.start_time) == "2023-11-14 22:13:20+00:00"
     assert repr(recording) == "<Recording 'prög -x': cpu, page-faults in 10.00 s>"
     assert not recording._profiles
+
+
+def test_the_command_takes_kinds_and_windows(
+    recording: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, page = f"{tmp_path}/x.cprof", tmp_path / "x.html"
+
+    def total(*words: str) -> int:
+        assert cli.main(["top", "--json", "-sample_index=samples", *words, path]) == 0
+        return int(json.loads(capsys.readouterr().out)["totals"]["samples"])
+
+    assert total() == recording["cpu"].totals["samples"]
+    assert total("--kind", "page-faults") == recording["page-faults"].totals["samples"]
+    assert total("-kind=page-faults", "-window=3:4") == 110
+    assert cli.main(["ui", path, "-o", str(page)]) == 0
+    assert decode(page.read_text())[1]["kinds"] == ["cpu", "page-faults"]
+    capsys.readouterr()
+    assert cli.main(["top", "--kind", "heap", path]) == cli.USAGE
+    assert "no kind 'heap'" in capsys.readouterr().err
+    for words in (["top"], ["diff", "--base-window", "0:1"]):
+        assert cli.main([*words, "--window", "300:", path]) == cli.NO_SAMPLES
+        assert f"{path} has 0:10 s" in capsys.readouterr().err
 
 
 def test_windows_of_windows(recording: Recording) -> None:
