@@ -251,6 +251,10 @@ class Magics:
         source, program = os.path.join(folder, "cell.c"), os.path.join(folder, "cell")
         with open(source, "w", encoding="utf-8") as file:
             file.write(f"// %%cprof_c {line}\n{cell}\n")  # so that its lines are the cell's
+        if shutil.which(words[0]) is None:
+            raise _UsageError(
+                f"%%cprof_c: there is no compiler {words[0]!r}: name another with --cc"
+            )
         command = [*words, "-g", "cell.c", *flags, "-o", "cell"]
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, errors="replace", check=False

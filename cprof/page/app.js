@@ -226,7 +226,7 @@ class App {
   deltaLegend() {
     const palette = colors(), { mode } = this.data;
     return [...DELTAS, "same"].map((name) => this.swatch(palette[name], name)).concat(
-      element("span", {}, `width: mean of both sides, by ${mode}`));
+      element("span", {}, `width: mean of both sides, by ${mode}; widest first: two sides have no common order of time`));
   }
 
   swatch(color, name) {
@@ -625,7 +625,8 @@ class App {
 
   async copyLink() {
     const isCopied = await copy(linkTo(this.hash), byId("link"));
-    byId("do-link").textContent = isCopied ? "Copied" : "Copy this:";
+    const where = hasAddress() ? "" : ", to add to a saved page's address";
+    byId("do-link").textContent = (isCopied ? "Copied" : "Copy this") + where;
   }
 
   listen() {

@@ -21,7 +21,10 @@ function writeHash(hash) {
   } catch { /* an opaque origin may not: the link in the detail pane still tells */ }
 }
 
-const linkTo = (hash) => location.href.split("#")[0] + hash;
+/** A page in another page's iframe has no address of its own: what is copied there goes behind
+ * the address of the same page in a file. */
+const hasAddress = () => location.protocol !== "about:";
+const linkTo = (hash) => (hasAddress() ? location.href.split("#")[0] : "") + hash;
 
 async function copy(text, field) {
   field.value = text;

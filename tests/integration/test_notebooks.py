@@ -1,6 +1,7 @@
 """Notebooks and magics in a real Jupyter kernel, with permission to record and without."""
 
 import base64
+import contextlib
 import html
 import json
 import os
@@ -117,21 +118,42 @@ def test_the_shipped_recording_is_small():
 # The magics
 
 
-def run_cells(tmp_path, *cells, kernel="allowed"):
-    return execute(notebook_of("%load_ext cprof", *cells), kernel, tmp_path)
+class Kernel:
+    """A kernel that has loaded the extension, for many tests: starting one takes seconds."""
+
+    def __init__(self, name):
+        self.client = nbclient.NotebookClient(notebook_of(), kernel_name=name, timeout=120)
+
+    def run(self, *cells):
+        """The executed notebook of these cells."""
+        notebook = self.client.nb = notebook_of(*cells)
+        for number, cell in enumerate(notebook.cells):
+            self.client.execute_cell(cell, number)
+        return notebook
+
+    def refusal(self, cell):
+        """What a cell says that fails: one line, no traceback."""
+        with pytest.raises(nbclient.exceptions.CellExecutionError) as failure:
+            self.run(cell)
+        assert failure.value.ename == "UsageError"
+        return failure.value.evalue
+
+    @property
+    def pid(self):
+        return self.client.km.provisioner.pid
+
+
+@pytest.fixture(scope="module", params=["allowed"])
+def kernel(request, kernels):
+    made = Kernel(request.param)
+    with made.client.setup_kernel():
+        made.run("%load_ext cprof")
+        yield made
 
 
 def notebook_of(*cells):
     v4 = nbformat.v4
     return v4.new_notebook(cells=[v4.new_code_cell(text) for text in cells])
-
-
-def refusal(tmp_path, cell, kernel="allowed"):
-    """What a cell says that fails: one line, no traceback."""
-    with pytest.raises(nbclient.exceptions.CellExecutionError) as failure:
-        run_cells(tmp_path, cell, kernel=kernel)
-    assert failure.value.ename == "UsageError"
-    return failure.value.evalue
 
 
 def page_of(iframe):
@@ -140,10 +162,10 @@ def page_of(iframe):
 
 @pytest.mark.perf
 class TestMagics:
-    def test_a_command_is_recorded_and_its_output_shown(self, tmp_path, workload):
+    def test_a_command_is_recorded_and_its_output_shown(self, kernel, workload):
         burner = workload("burner.c")
         cell = f"%%cprof -o kept -- {burner} slices 0.5"
-        done = run_cells(tmp_path, cell, "print('hot' in {row.function for row in kept.top()})")
+        done = kernel.run(cell, "print('hot' in {row.function for row in kept.top()})")
         assert "hot" in "".join(outputs(done, "stdout")), "what the burner says"
         assert outputs(done, "stdout")[-1] == "True\n"
         (iframe,) = outputs(done, "text/html")
@@ -151,10 +173,9 @@ class TestMagics:
         assert outputs(done, "image/png")
         assert "hot" in "".join(outputs(done, "text/plain"))
 
-    def test_a_cell_is_the_input_of_a_command_or_a_script(self, tmp_path, workload):
+    def test_a_cell_is_the_input_of_a_command_or_a_script(self, kernel, workload):
         spin = f"{workload('spin.c')} --seconds 0.2"
-        done = run_cells(
-            tmp_path,
+        done = kernel.run(
             f"%%cprof -- sh\necho one; {spin}",
             f"%%cprof\necho two; {spin}; echo bad >&2; exit 3",
         )
@@ -163,10 +184,9 @@ class TestMagics:
         assert words.count("two") == 1
         assert "".join(outputs(done, "stderr")) == "bad\nsh ended with status 3\n"
 
-    def test_processes_are_recorded_by_variable_and_by_number(self, tmp_path, workload, running):
+    def test_processes_are_recorded_by_variable_and_by_number(self, kernel, workload, running):
         target = running(workload("burner.c"), "forever")
-        done = run_cells(
-            tmp_path,
+        done = kernel.run(
             f"pid = {target.pid}\np = %cprof pid -d 0.5",
             "print({row.function for row in p.top(3)})",
             f"%cprof {target.pid} -d 0.5 -o q",
@@ -178,7 +198,7 @@ class TestMagics:
         assert outputs(done, "text/html")[-1].startswith("<table>")
         assert target.process.poll() is None
 
-    def test_a_c_cell_is_compiled_run_and_recorded_with_its_lines(self, tmp_path, tool):
+    def test_a_c_cell_is_compiled_run_and_recorded_with_its_lines(self, kernel, tool):
         tool("cc")
         source = """%%cprof_c -O1 -o c -- 300 args
 #include <stdio.h>
@@ -192,14 +212,14 @@ int main(int n, char **words)
         for (int i = 0; i < 10000; i++) x = x * 31 + i;
     printf("%d %s %d\\n", n, words[2], x == 1);
 }"""
-        done = run_cells(tmp_path, source, "print(c.list('main'))")
+        done = kernel.run(source, "print(c.list('main'))")
         assert outputs(done, "stdout")[0] == "3 args 0\n"
         listing = outputs(done, "stdout")[1]
         (line,) = (line for line in listing.splitlines() if "x = x * 31" in line)
         assert "10  " in line, "it has the number that it has in the cell"
         assert "s" in line.split("10  ")[0], "and a cost"
 
-    def test_a_program_that_crashes_is_shown_and_named(self, tmp_path, tool):
+    def test_a_program_that_crashes_is_shown_and_named(self, kernel, tool):
         tool("cc")
         source = """%%cprof_c -O0
 int main(void)
@@ -208,37 +228,67 @@ int main(void)
     for (long i = 0; i < 50000000; i++) x += i;
     *(volatile char *)8 = 1;
 }"""
-        done = run_cells(tmp_path, source)
+        done = kernel.run(source)
         assert outputs(done, "stderr") == ["cell ended with signal 11 (Segmentation fault)\n"]
         assert outputs(done, "image/png")
 
-    def test_an_interrupt_keeps_what_was_recorded(self, tmp_path, workload, running):
+    def test_an_interrupt_keeps_what_was_recorded(self, kernel, workload, running):
         target = running(workload("burner.c"), "forever")
-        cell = f"p = %cprof {target.pid} -d 60"
-        notebook = notebook_of("%load_ext cprof", cell, "print(p.samples > 0)")
-        client = nbclient.NotebookClient(notebook, kernel_name="allowed", timeout=60)
-        with client.setup_kernel():
-            client.execute_cell(notebook.cells[0], 0)
-            interrupt = threading.Timer(2, lambda: _interrupt(client))
-            interrupt.start()
-            begin = time.monotonic()
-            client.execute_cell(notebook.cells[1], 1)
-            assert time.monotonic() - begin < 20
-            client.execute_cell(notebook.cells[2], 2)
-        assert outputs(notebook, "stdout") == ["True\n"]
-        assert "interrupted" in "".join(outputs(notebook, "stderr"))
+        interrupt = threading.Thread(target=_interrupt, args=(kernel.pid, target.pid))
+        interrupt.start()
+        begin = time.monotonic()
+        done = kernel.run(f"p = %cprof {target.pid} -d 60", "print(p.samples > 0)")
+        assert time.monotonic() - begin < 40
+        interrupt.join()
+        assert outputs(done, "stdout") == ["True\n"]
+        assert "interrupted" in "".join(outputs(done, "stderr"))
         assert target.process.poll() is None
 
+    def test_what_cannot_be_is_said_in_one_line(self, kernel):
+        for cell, words in [
+            ("%cprof", "give a PID, or a command after --"),
+            ("%cprof 999999999", "no process has the number 999999999"),
+            ("%cprof nobody", "'nobody' is no process id"),
+            ("%cprof -d soon 1", "invalid float value: 'soon'"),
+            ("%cprof -- /no/such/program", "cannot run /no/such/program"),
+            ("%%cprof_c --cc nocc\nint main() {}", "no compiler 'nocc' is here"),
+        ]:
+            said = kernel.refusal(cell)
+            assert words in said
+            assert "\n" not in said
 
-def _interrupt(client):
-    """As Jupyter's stop button does for a kernel on the same machine."""
-    os.kill(client.km.provisioner.pid, signal.SIGINT)
+    def test_compile_errors_have_the_lines_of_the_cell(self, kernel, tool):
+        tool("cc")
+        cell = "%%cprof_c -O2\nint main(void)\n{\n    return here;\n}"
+        assert "could not compile this cell" in kernel.refusal(cell)
+        assert "cell.c:4:" in "".join(outputs(kernel.client.nb, "stderr"))
 
 
-def test_doctor_and_refusals_in_one_line(tmp_path):
-    done = run_cells(tmp_path, "%cprof_doctor", kernel="refused")
+def _interrupt(kernel, target):
+    """As Jupyter's stop button does for a kernel on the same machine, once it records."""
+
+    def events():
+        links = (entry.readlink() for entry in Path(f"/proc/{kernel}/fd").iterdir())
+        with contextlib.suppress(OSError):
+            return any("perf_event" in str(link) for link in links)
+
+    def ticks():
+        return int(Path(f"/proc/{target}/stat").read_text().rpartition(")")[2].split()[11])
+
+    deadline = time.monotonic() + 60
+    while not events() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    begin = ticks()
+    while ticks() < begin + 20 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(kernel, signal.SIGINT)
+
+
+@pytest.mark.parametrize("kernel", ["refused"], indirect=True)
+def test_doctor_and_refusals_in_one_line(kernel):
+    done = kernel.run("%cprof_doctor")
     assert "recording is not possible" in outputs(done, "text/plain")[0]
-    said = refusal(tmp_path, "%cprof -- true", kernel="refused")
+    said = kernel.refusal("%cprof -- true")
     assert "perf_event_open" in said or "perf events" in said
     assert "\n" not in said
 

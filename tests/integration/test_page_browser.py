@@ -37,6 +37,8 @@ HOSTILE = (
     "\u202egnp.exe\u202c\u2066",
     "a\u2028b\x00c\x1b[31m",
     "'\"`${document.body.dataset.broken=1}`",
+    "\ud800\udfff\udc00<svg/onload=document.body.dataset.broken=1>\uffff",
+    "<b>" + "n" * 65536 + "</b>",
 )
 
 
@@ -472,7 +474,9 @@ def test_it_works_in_a_notebooks_iframe(browser: Browser) -> None:
     assert frame.locator("#detail-name").inner_text() == "read"
     frame.locator("#do-link").click()
     link = frame.locator("#link").input_value()
+    assert link.startswith("#")
     assert "frame=" in link
+    assert "saved page" in frame.locator("#do-link").inner_text()
     inner = tab.frames[1]
     inner.evaluate("hash => { location.hash = hash; }", "#view=sandwich&function=0")
     until(inner, "document.querySelector('[name=view]:checked').value === 'sandwich'")

@@ -89,7 +89,7 @@ def encode(
     for comment in comments:
         body += number(13, builder.string(comment))
     body += number(10, round(seconds * 1e9))
-    strings = b"".join(block(6, text.encode()) for text in builder.strings)
+    strings = b"".join(block(6, text.encode("utf-8", "surrogatepass")) for text in builder.strings)
     return gzip.compress(body + builder.tables + strings, mtime=0)
 
 
