@@ -21,15 +21,15 @@ def diff(args: argparse.Namespace) -> int:
         found.write(args.output)
         cli.say(f"wrote {args.output}")
     if args.json:
-        cli.print_json(found.to_json() | {"base": bases, "new": news})
+        cli.print_json(found.to_json(stacks=args.stacks) | {"base": bases, "new": news})
     elif not args.output:
-        _show(found, 20 if args.n is None else args.n or sys.maxsize)
+        _show(found, 20 if args.n is None else args.n or sys.maxsize, args.stacks)
     return cli.DIFFERENT if args.exit_code and found.changed else cli.OK
 
 
-def _show(found: "Diff", n: int) -> None:
+def _show(found: "Diff", n: int, is_by_stack: bool) -> None:
     width = cli.terminal_width()
-    table = found.top(n)
+    table = found.top(n, "stack" if is_by_stack else "function")
     print(table.text(width) if width else table.text(full_names=True))
 
 

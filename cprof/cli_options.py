@@ -158,6 +158,10 @@ def add_diff(parser: argparse.ArgumentParser) -> None:
         help="write it there; the extension says how: .html .svg .png .csv .folded",
     )  # fmt: skip
     parser.add_argument(
+        "--stacks", action="store_true",
+        help="rows by stack in place of functions; with --json beside them, under that key",
+    )  # fmt: skip
+    parser.add_argument(
         "--exit-code", action="store_true", help="exit with 9 where something changed (q < 0.05)"
     )
     parser.add_argument(

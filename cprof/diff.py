@@ -3,11 +3,11 @@ difference is. What two single recordings tell is in `cprof.within`, what repeat
 in `cprof.repeated`; this file is cheap to import."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from cprof import _core
 from cprof.profile import Profile
-from cprof.rows import DiffRow
+from cprof.rows import DiffRow, StackRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,9 +40,12 @@ class Diff:
         core: _core.Profile,
         scales: tuple[float, float],
         heading: str = "",
+        stacks: "Callable[[], Iterable[StackRow]]",
     ) -> None:
         self.base, self.new = base, new
         self.rows = sorted(rows, key=lambda r: (r.state == "same", -abs(r.delta), r.function))
+        self._find_stacks = stacks
+        self._stacks: list[StackRow] | None = None
         self.mode, self.notes = mode, list(notes)
         self.sample_type, unit = base.sample_types[type_index]
         self.unit = {"share": "share", "rate": f"{unit}/second", "raw": unit}[mode]
@@ -60,13 +63,27 @@ class Diff:
         """The rows whose state is another than "same"."""
         return [row for row in self.rows if row.state != "same"]
 
-    def top(self, n: int = 20) -> "DiffTable":
-        """The first `n` rows; shows itself as a table."""
+    @property
+    def stacks(self) -> "list[StackRow]":
+        """As `rows`, by stack: the cost of each call path that samples have, tested as
+        functions are; the error rate is held over all stacks. Computed when first asked for."""
+        if self._stacks is None:
+            found = self._find_stacks()
+            self._stacks = sorted(found, key=lambda r: (r.state == "same", -abs(r.delta), r.stack))
+        return self._stacks
+
+    def top(self, n: int = 20, by: str = "function") -> "DiffTable":
+        """The first `n` rows, `by` function or by "stack"; shows itself as a table."""
         from cprof.report_diff import DiffTable
 
         if n < 0:
             raise ValueError(f"cannot show {n} rows")
-        return DiffTable(self, self.rows[:n])
+        return DiffTable(self, self._rows_by(by), n)
+
+    def _rows_by(self, by: str) -> "list[DiffRow] | list[StackRow]":
+        if by not in ("function", "stack"):
+            raise ValueError(f"no rows by {by!r}: it is 'function' or 'stack'")
+        return self.rows if by == "function" else self.stacks
 
     @property
     def nodes(self) -> "list[tuple[int, str, str, int, int]]":
@@ -100,9 +117,10 @@ class Diff:
 
         export.write_diff(self, os.fsdecode(path), self._type_index)
 
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """One row a function: function, module, base, new, delta, low, high, p, q, state.
-        Needs pandas (MissingPackage)."""
+    def to_dataframe(self, by: str = "function") -> "pandas.DataFrame":
+        """One row a function: function, module, base, new, delta, low, high, p, q, state; by
+        "stack" one a stack, which is a tuple of names, the outermost first, in place of
+        function and module. Needs pandas (MissingPackage)."""
         from cprof.errors import MissingPackage
 
         try:
@@ -111,17 +129,22 @@ class Diff:
             raise MissingPackage(
                 f"to_dataframe() needs pandas ({error})", "pip install pandas"
             ) from error
-        return pd.DataFrame([tuple(r.values()) for r in self.rows], columns=list(DiffRow.__slots__))
+        kind = DiffRow if by == "function" else StackRow
+        rows = [tuple(row.values()) for row in self._rows_by(by)]
+        return pd.DataFrame(rows, columns=list(kind.__slots__))
 
-    def to_json(self) -> "dict[str, Any]":
+    def to_json(self, *, stacks: bool = False) -> "dict[str, Any]":
         """All of it as plain data: mode, sample_type, unit, notes, and rows of function,
-        module, base, new, delta, low, high, p, q, state."""
+        module, base, new, delta, low, high, p, q, state; where `stacks`, under that key also
+        rows of stack (a list of names, the outermost first), base, new and so on."""
+        by_stack = {"stacks": [dict(row) for row in self.stacks]} if stacks else {}
         return {
             "mode": self.mode,
             "sample_type": self.sample_type,
             "unit": self.unit,
             "notes": self.notes,
             "rows": [dict(row) for row in self.rows],
+            **by_stack,
         }
 
     def __repr__(self) -> str:
@@ -170,8 +193,8 @@ def compare(
     of one function among many where runs differ by 5 %; with two and two only large changes
     are found, and the notes say how large. One and one is `diff`.
 
-    Rows hold means over runs; `low` to `high` bound their difference at 95 %. Callers are not
-    compared, so nothing is "moved". Raises as `diff` does.
+    Rows hold means over runs; `low` to `high` bound their difference at 95 %. Raises as `diff`
+    does.
     """
     sides = [[_profile(run) for run in runs] for runs in (bases, news)]
     if not all(sides):

@@ -34,17 +34,22 @@ def assumptions(sides: Sequence[Profile], sums: Sequence[Sums], mode: str) -> li
             f"{' and '.join(which)} {verb} no times: samples are taken as independent of each "
             "other; as neighbours are alike, intervals are too narrow"
         )
-    base, new = (side.duration for side in sides)
-    if base and new and max(base, new) > _UNEQUAL * min(base, new):
-        means = {
-            "share": "shares do not mind",
-            "rate": "each is divided by its own",
-            "raw": "raw sums differ by that alone",
-        }[mode]
-        lines.append(f"the base lasts {base:.3g} s, the new side {new:.3g} s: {means}")
+    lines += lengths(sides[0].duration, sides[1].duration, mode)
     if _overlap(*sides):
         lines.append("the two windows overlap: samples of both count on both sides")
     return lines
+
+
+def lengths(base: float, new: float, mode: str) -> list[str]:
+    """What it means that the sides do not last equally long (seconds; 0: not known)."""
+    if not base or not new or max(base, new) <= _UNEQUAL * min(base, new):
+        return []
+    means = {
+        "share": "shares do not mind",
+        "rate": "each is divided by its own",
+        "raw": "raw sums differ by that alone",
+    }[mode]
+    return [f"the base lasts {base:.3g} s, the new side {new:.3g} s: {means}"]
 
 
 def _overlap(base: Profile, new: Profile) -> bool:

@@ -13,19 +13,23 @@ test for all of them, so 2 / 252 is small enough, and it needs no model.
 
 import math
 import random
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from operator import itemgetter
+from operator import itemgetter, truediv
 
 from cprof import stats
 from cprof.contrast import LEAST
 from cprof.diff import Diff
-from cprof.diff_notes import quality
+from cprof.diff_notes import lengths, quality
 from cprof.profile import Profile
-from cprof.rows import DiffRow
 from cprof.sides import Items, check_values, merged, run_sums, unit_of
-from cprof.within import ALPHA, state_of
+from cprof.within import ALPHA, verdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _POWER = 0.8
 _FEW = 3  # functions do not tell how alike they are
@@ -47,28 +51,59 @@ def comparison(
     for run, name in zip(runs, names, strict=True):
         starts.append(starts[-1] + run._core.n)
         check_values(core, range(*starts[-2:]), type_index, name)
-    items = Items(core)
-    sums, weights = run_sums(items, starts, runs, type_index)
-    whole = [
-        math.fsum(run) if unit is None else unit for run, unit in zip(sums, units, strict=True)
-    ]
-    values = [[value / one for value in run] for run, one in zip(sums, whole, strict=True)]
-    least = LEAST * math.fsum(w / one for w, one in zip(weights, whole, strict=True)) / len(runs)
-    there = [f for f in range(len(items.names)) if any(run[f] for run in sums)]
-    table = [[run[f] for run in values] for f in there]
-    tests = Moderated(table, len(bases), least)
-    sides = [sum(runs[1:], runs[0]) for runs in (bases, news)]
+
+    def compared(*, is_by_stack: bool) -> "tuple[list[Any], Moderated, list[float]]":
+        items = Items(core, is_by_stack=is_by_stack)
+        pair_of_node, pairs = items.callers()
+        keys = [(items.node, items.table, items.n), (items.node, pair_of_node, len(pairs))]
+        sums, weights = run_sums(items, keys, starts, runs, type_index)
+        whole = [run[-1] if unit is None else unit for run, unit in zip(sums, units, strict=True)]
+        least = LEAST * math.fsum(map(truediv, weights, whole)) / len(runs)
+        there = [i for i in range(items.n) if any(run[i] for run in sums)]
+        table = [[run[i] / one for run, one in zip(sums, whole, strict=True)] for i in there]
+        own = Moderated(table, len(bases), least)
+        parts = _parts(items.n, pairs, sums, dict(zip(there, table, strict=True)))
+        callers = Moderated([row for _, row in parts], len(bases), least) if parts else None
+        rows = _rows(items, there, own, [f for f, _ in parts], callers)
+        return rows, own, whole
+
+    rows, tests, whole = compared(is_by_stack=False)
+    sides = [sum(part[1:], part[0]) for part in (bases, news)]
+    lasting = [math.fsum(run.duration for run in part) / len(part) for part in (bases, news)]
     return Diff(
         sides[0],
         sides[1],
-        _rows([items.names[f] for f in there], tests, mode),
+        rows,
         mode=mode,
         type_index=type_index,
-        notes=[*_notes(bases, news, tests), *quality(sides)],
+        notes=[
+            *_notes(bases, news, tests),
+            *lengths(lasting[0], lasting[1], mode),
+            *quality(sides),
+        ],
         core=core,
         scales=(1 / math.fsum(whole[: len(bases)]), 1 / math.fsum(whole[len(bases) :])),
         heading=f"base: {_runs(bases)}\nnew: {_runs(news)}",
+        stacks=lambda: compared(is_by_stack=True)[0],
     )
+
+
+def _parts(
+    n_items: int,
+    pairs: Sequence[tuple[int, int]],
+    sums: Sequence[Sequence[float]],
+    values: Mapping[int, Sequence[float]],
+) -> list[tuple[int, list[float]]]:
+    """Of functions with several callers, by caller: (function, by run what this caller's part
+    would cost if the function cost the same in every run). In this unit parts vary as
+    functions do: by what sampling adds, and in proportion to their size."""
+    n_callers = Counter(function for function, _ in pairs)
+    parts = []
+    for i, (function, _) in enumerate(pairs, n_items):
+        if n_callers[function] > 1 and all(run[function] for run in sums):
+            mean = math.fsum(values[function]) / len(sums)
+            parts.append((function, [mean * run[i] / run[function] for run in sums]))
+    return [(function, row) for function, row in parts if any(row)]
 
 
 def _runs(runs: Sequence[Profile]) -> str:
@@ -112,12 +147,9 @@ class Moderated:
     def p(self, i: int) -> float:
         return stats.t_tail((self.new[i] - self.base[i]) / self.errors[i], self.total_df)
 
-    def p_largest(self) -> list[float]:
-        """By row, how often the largest t of all rows is as large as this row's when runs
-        change sides; an empty list where so few runs could not say so at 5 %."""
-        exchanges = _exchanges(*self.n)
-        if not exchanges:
-            return []
+    def exchanged(self, exchanges: Sequence[tuple[int, ...]]) -> tuple[list[float], list[float]]:
+        """By exchange of runs the p-value of the largest t of all rows; and by row the p-value
+        of its t as it is, with the same variances."""
         scale = 1 / self.n[0] + 1 / self.n[1]
         rows = []
         for row, square in zip(self.table, self.squares, strict=True):
@@ -136,13 +168,26 @@ class Moderated:
                     if (moved := scale * sum(part(c)) ** 2)
                 )
             )
-        largest.sort()
         own = itemgetter(*range(self.n[0]))
-        p = []
-        for c, square in rows:
-            moved = scale * sum(own(c)) ** 2
-            p.append(_part_above(largest, moved / (square - moved)))
-        return p
+        seen = [
+            moved / (square - moved) for c, square in rows for moved in (scale * sum(own(c)) ** 2,)
+        ]
+        return [self._p_of(x) for x in largest], [self._p_of(x) for x in seen]
+
+    def _p_of(self, ratio: float) -> float:
+        """Of t squared over the degrees of freedom."""
+        return stats.t_tail(math.sqrt(ratio * self.total_df), self.total_df)
+
+
+def p_largest(tables: "Sequence[Moderated]") -> list[list[float]]:
+    """By table, by row, how often the smallest p of all rows of all tables is as small as this
+    row's when runs change sides; an empty list where so few runs could not say so at 5 %."""
+    exchanges = _exchanges(*tables[0].n)
+    if not exchanges:
+        return []
+    both = [table.exchanged(exchanges) for table in tables]
+    smallest = sorted(min(p) for p in zip(*(drawn for drawn, _ in both), strict=True))
+    return [[_part_below(smallest, p) for p in seen] for _, seen in both]
 
 
 def _exchanges(n_base: int, n_new: int) -> list[tuple[int, ...]]:
@@ -158,8 +203,8 @@ def _exchanges(n_base: int, n_new: int) -> list[tuple[int, ...]]:
     return [tuple(range(n_base)), *drawn]
 
 
-def _part_above(ordered: Sequence[float], value: float) -> float:
-    return 1 - bisect_left(ordered, value * (1 - 1e-9)) / len(ordered)
+def _part_below(ordered: Sequence[float], value: float) -> float:
+    return bisect_right(ordered, value * (1 + 1e-9)) / len(ordered)
 
 
 def usual_variances(
@@ -200,7 +245,9 @@ def _prior(ratios: Sequence[float], df: float) -> tuple[float, float]:
         return most / 2, 1.0
     e = [z - _digamma(df / 2) + math.log(df / 2) for z in logs]
     mean = math.fsum(e) / len(e)
-    spread = math.fsum((x - mean) ** 2 for x in e) / (len(e) - 1) - _trigamma(df / 2)
+    seen = math.fsum((x - mean) ** 2 for x in e) / (len(e) - 1)
+    # a standard error more: to trust a common variance too much makes alarms
+    spread = seen * (1 + math.sqrt(3 / len(e))) - _trigamma(df / 2)
     if spread <= 0:
         return most, math.exp(mean)
     half = _trigamma_inverse(spread)
@@ -240,21 +287,49 @@ def _trigamma_inverse(y: float) -> float:
     return low
 
 
-def _rows(names: Sequence[tuple[str, str]], tests: Moderated, mode: str) -> list[DiffRow]:
-    p = [tests.p(i) for i in range(len(names))]
-    q = stats.benjamini_hochberg(p)
-    if largest := tests.p_largest():
-        q = [max(pair) for pair in zip(q, largest, strict=True)]
-    reach = stats.critical(1 - ALPHA, tests.total_df)
+def _rows(
+    items: Items,
+    there: Sequence[int],
+    own: Moderated,
+    functions: Sequence[int],
+    callers: Moderated | None,
+) -> "list[Any]":
+    """One row for each item of `there`; `callers` has a row for each of `functions`, which
+    come several times. All tests are one family for the error rate."""
+    of_callers = _smallest(
+        functions, [callers.p(i) for i in range(len(functions))] if callers else []
+    )
+    n_callers = Counter(functions)
+    of_callers = {f: min(p * n_callers[f], 1.0) for f, p in of_callers.items()}
+    p = [own.p(i) for i in range(len(there))]
+    q = stats.benjamini_hochberg([*p, *of_callers.values()])
+    q_callers = dict(zip(of_callers, q[len(p) :], strict=True))
+    if largest := p_largest([own, callers] if callers else [own]):
+        q = [max(pair) for pair in zip(q, largest[0], strict=False)]
+        least = _smallest(functions, largest[1]) if callers else {}
+        q_callers = {f: max(q_callers[f], least[f]) for f in least}
+    reach = stats.critical(1 - ALPHA, own.total_df)
     rows = []
-    for i, name in enumerate(names):
-        base, new, half = tests.base[i], tests.new[i], reach * tests.errors[i]
-        delta = new - base
-        bounds = (delta - half, delta + half)
+    for i, item in enumerate(there):
+        base, new, half = own.base[i], own.new[i], reach * own.errors[i]
+        delta, test = new - base, (p[i], q[i])
+        numbers = (base, new, delta, delta - half, delta + half)
         rows.append(
-            DiffRow(*name, base, new, delta, *bounds, p[i], q[i], state_of(base, new, q[i]))
+            items.row(
+                item,
+                *numbers,
+                *verdict(base, new, test, (of_callers.get(item, 1.0), q_callers.get(item, 1.0))),
+            )
         )
     return rows
+
+
+def _smallest(functions: Sequence[int], p: Sequence[float]) -> dict[int, float]:
+    """By function the smallest of its several."""
+    least: dict[int, float] = {}
+    for function, one in zip(functions, p, strict=True):
+        least[function] = min(one, least.get(function, 1.0))
+    return least
 
 
 def _notes(bases: Sequence[Profile], news: Sequence[Profile], tests: Moderated) -> list[str]:

@@ -1,26 +1,27 @@
 """A diff as text and as an HTML table."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from cprof.names import elide, printable
 from cprof.report import NAME_WIDTH, Scale, html_table, plural, summary
-from cprof.rows import DiffRow
+from cprof.rows import DiffRow, StackRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cprof.diff import Diff
 
-_HEADER = ("base", "new", "delta", "95 % interval", "p", "q", "state", "function", "module")
-_LEFT = ("state", "function", "module")
+_HEADER = ("base", "new", "delta", "95 % interval", "p", "q", "state")
 
 
-class DiffTable(list[DiffRow]):
+class DiffTable(list[DiffRow | StackRow]):
     """Rows of a diff that show themselves as a table, under lines that say what was compared
     and by which mode, and over the notes."""
 
-    def __init__(self, diff: "Diff", rows: Iterable[DiffRow]) -> None:
-        super().__init__(rows)
+    def __init__(self, diff: "Diff", rows: "list[DiffRow] | list[StackRow]", n: int) -> None:
+        super().__init__(rows[:n])
         self._diff = diff
+        self._all = rows
+        self._what = "stack" if rows and isinstance(rows[0], StackRow) else "function"
         self._number = _Number(diff)
 
     def heading(self) -> list[str]:
@@ -34,33 +35,35 @@ class DiffTable(list[DiffRow]):
             lines.append(f"{side}: {command}{summary(profile)}")
         return lines
 
+    def _header(self) -> tuple[str, ...]:
+        return *_HEADER, self._what, "module" if self._what == "function" else ""
+
     def _cells(self) -> Iterator[tuple[str, ...]]:
         text = self._number.text
         for r in self:
             interval = f"{text(r.low, sign=True)} .. {text(r.high, sign=True)}"
             yield (
                 text(r.base), text(r.new), text(r.delta, sign=True), interval,
-                _probability(r.p), _probability(r.q), r.state, r.function, r.module,
+                _probability(r.p), _probability(r.q), r.state, *_names(r),
             )  # fmt: skip
 
     def _rest(self) -> list[str]:
-        n_more = len(self._diff.rows) - len(self)
-        n_changed = len(self._diff.changed)
-        lines = [f"... and {plural(n_more, 'more function')}"] if n_more else []
-        lines.append(
-            f"{n_changed:,d} of {plural(len(self._diff.rows), 'function')} changed (q < 0.05)"
-        )
+        n_more = len(self._all) - len(self)
+        n_changed = sum(row.state != "same" for row in self._all)
+        lines = [f"... and {plural(n_more, f'more {self._what}')}"] if n_more else []
+        lines.append(f"{n_changed:,d} of {plural(len(self._all), self._what)} changed (q < 0.05)")
         return [*lines, *(f"note: {note}" for note in self._diff.notes)]
 
     def text(self, width: int | None = None, *, full_names: bool = False) -> str:
         """The table; lines of at most `width` characters (None: names are cut at 80), or with
         every name whole."""
-        cells = [_HEADER, *self._cells()]
+        cells = [self._header(), *self._cells()]
         widths = [max(len(line[k]) for line in cells) for k in range(7)]
         modules = [elide(line[8], NAME_WIDTH) for line in cells]
         left = sum(widths) + 2 * 8 + max(map(len, modules))
         room = NAME_WIDTH if width is None else max(width - left, 24)
-        names = [printable(c[7]) if full_names else elide(c[7], room) for c in cells]
+        short = elide if self._what == "function" else _inner_end
+        names = [printable(c[7]) if full_names else short(c[7], room) for c in cells]
         pad = min(max(map(len, names)), NAME_WIDTH)
         lines = [printable(line) for line in self.heading()]
         for line, name, module in zip(cells, names, modules, strict=True):
@@ -75,7 +78,20 @@ class DiffTable(list[DiffRow]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        return html_table(_HEADER, self._cells(), self.heading(), self._rest())
+        return html_table(self._header(), self._cells(), self.heading(), self._rest())
+
+
+def _names(row: DiffRow | StackRow) -> tuple[str, str]:
+    """What it is of, and of which module."""
+    if isinstance(row, StackRow):
+        return ";".join(row.stack), ""
+    return row.function, row.module
+
+
+def _inner_end(stack: str, width: int) -> str:
+    """Its innermost frames, in `width` characters."""
+    stack = printable(stack)
+    return stack if len(stack) <= width else "\N{HORIZONTAL ELLIPSIS}" + stack[1 - width :]
 
 
 class _Number:

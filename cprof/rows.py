@@ -140,6 +140,22 @@ class DiffRow(Row):
     state: str
 
 
+class StackRow(Row):
+    """One stack of a diff: the names of its functions, the outermost first, and what
+    `DiffRow` says of a function; never "moved"."""
+
+    __slots__ = ("stack", "base", "new", "delta", "low", "high", "p", "q", "state")
+    stack: tuple[str, ...]
+    base: float
+    new: float
+    delta: float
+    low: float
+    high: float
+    p: float
+    q: float
+    state: str
+
+
 class ModuleQuality(Row):
     """How good the samples are that were taken in one program or library ("" for code that
     no known mapping holds), under the keys of `Profile.quality`: `complete` is a share,

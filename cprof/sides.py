@@ -10,6 +10,7 @@ from cprof import _core
 from cprof.contrast import CONSTANT, Side, visits_of_share, with_visits
 from cprof.errors import NoSamples, translated
 from cprof.profile import Profile, value_columns
+from cprof.rows import DiffRow, StackRow
 from cprof.stats import Estimate, critical, wilson
 
 TYPE_CHECKING = False
@@ -26,10 +27,11 @@ _NS = 1e9
 
 
 class Items:
-    """The functions of merged profiles by number: (function, module), and their callers."""
+    """What of merged profiles is compared, by number: functions, or stacks. `table` has the
+    number of each node of the trie of frames."""
 
-    def __init__(self, core: _core.Profile) -> None:
-        self.core = core
+    def __init__(self, core: _core.Profile, *, is_by_stack: bool = False) -> None:
+        self.core, self.is_by_stack = core, is_by_stack
         self.parent, self.frame, self.node, frames = core.frame_tree(False)
         functions, mappings = core.functions_table, core.mappings
         self.names = [
@@ -38,14 +40,32 @@ class Items:
             else ("[unknown]", mappings[m][4] if m >= 0 else "")
             for f, _, m in frames
         ]
+        self.table = array("I", range(len(self.parent))) if is_by_stack else self.frame
+        self.n = len(self.parent) if is_by_stack else len(self.names)
+
+    def row(self, item: int, *numbers: "Any") -> DiffRow | StackRow:
+        """What the diff says of an item."""
+        return (
+            StackRow(self._stack(item), *numbers)
+            if self.is_by_stack
+            else DiffRow(*self.names[item], *numbers)
+        )
+
+    def _stack(self, node: int) -> tuple[str, ...]:
+        parent, frame = memoryview(self.parent), memoryview(self.frame)
+        names = []
+        while node != NONE:
+            names.append(self.names[frame[node]][0])
+            node = parent[node]
+        return tuple(reversed(names))
 
     def callers(self) -> tuple["array[int]", list[tuple[int, int]]]:
         """Of each node its number in the list that follows, of (function, its caller) pairs;
-        the caller of an outermost frame is `NONE`."""
+        the caller of an outermost frame is `NONE`. Stacks have none."""
         parent, frame = memoryview(self.parent), memoryview(self.frame)
         numbers: dict[tuple[int, int], int] = {}
         table = array("I", [NONE]) * len(frame)
-        for node in set(memoryview(self.node)):
+        for node in () if self.is_by_stack else set(memoryview(self.node)):
             caller = parent[node]
             pair = frame[node], frame[caller] if caller != NONE else NONE
             table[node] = numbers.setdefault(pair, len(numbers))
@@ -228,8 +248,9 @@ def check_values(core: _core.Profile, rows: range, type_index: int, name: str) -
     kind = core.sample_types[type_index][0]
     if min(column) < 0:
         n = sum(value < 0 for value in column)
+        values = f"{n:,d} negative value{'s' if n > 1 else ''} of {kind}"
         raise ValueError(
-            f"{name} has {n:,d} negative values of {kind}: it is itself a difference, "
+            f"{name} has {values}: it is itself a difference, "
             "which cannot be compared; give the two profiles that it was made of"
         )
     if not any(column):
@@ -237,23 +258,25 @@ def check_values(core: _core.Profile, rows: range, type_index: int, name: str) -
 
 
 def run_sums(
-    items: Items, starts: Sequence[int], runs: Sequence[Profile], type_index: int
+    items: Items,
+    keys: "Sequence[tuple[Any, Any, int]]",
+    starts: Sequence[int],
+    runs: Sequence[Profile],
+    type_index: int,
 ) -> tuple[list[list[float]], list[float]]:
     """By run, whose rows begin at `starts` and end where the next one's do, the sum of each
-    function, and what an event adds on average."""
+    item of `keys` (see `Sums`), then of all; and what an event adds on average."""
     core = items.core
     sums, weights = [], []
     values = memoryview(core.column(value_columns(core)[type_index]))
-    node, n = memoryview(items.node), len(items.names)
     for run, (first, last) in zip(runs, pairwise(starts), strict=True):
         part = values[first:last]
         events = None if run._run["has_times"] else _events(run, part, type_index)
-        cells = _core.blocks(
-            [(node[first:last], items.frame, n)], part, events, None, None, None, 0, 0, 1
-        )
+        cut = [(memoryview(key)[first:last], table, n) for key, table, n in keys]
+        cells = _core.blocks(cut, part, events, None, None, None, 0, 0, 1)
         bounds, totals = (memoryview(cells[i]).tolist() for i in (0, 2))
-        sums.append([math.fsum(totals[a:b]) for a, b in pairwise(bounds[: n + 1])])
-        weights.append(memoryview(cells[3])[n] / totals[-1])
+        sums.append([math.fsum(totals[a:b]) for a, b in pairwise(bounds)])
+        weights.append(memoryview(cells[3])[len(bounds) - 2] / totals[-1])
     return sums, weights
 
 

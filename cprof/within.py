@@ -10,8 +10,11 @@ from cprof.contrast import LEAST, Contrast, Side
 from cprof.diff import Diff
 from cprof.diff_notes import notes
 from cprof.profile import Profile
-from cprof.rows import DiffRow
 from cprof.sides import NONE, Items, Sums, check_values, merged, unit_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ALPHA = 0.05
 _FEW_EVENTS = 5  # of a function from one caller, on both sides: no use to test
@@ -26,26 +29,32 @@ def difference(base: Profile, new: Profile, mode: str, sample_type: str | None) 
     type_index = base._type(sample_type)
     core = merged(sides, NAMES)
     ranges = (range(base._core.n), range(base._core.n, core.n))
-    for rows, name in zip(ranges, NAMES, strict=True):
-        check_values(core, rows, type_index, name)
-    items = Items(core)
-    pair_of_node, pairs = items.callers()
-    keys = [(items.node, items.frame, len(items.names)), (items.node, pair_of_node, len(pairs))]
-    sums = [
-        Sums(core, rows, side, keys, type_index, unit)
-        for rows, side, unit in zip(ranges, sides, units, strict=True)
-    ]
-    functions = _function_tests(items, sums, is_share=mode == "share")
-    callers = _caller_tests(len(items.names), pairs, sums, functions)
+    for part, name in zip(ranges, NAMES, strict=True):
+        check_values(core, part, type_index, name)
+
+    def compared(*, is_by_stack: bool) -> "tuple[list[Any], list[Contrast], list[Sums]]":
+        items = Items(core, is_by_stack=is_by_stack)
+        pair_of_node, pairs = items.callers()
+        keys = [(items.node, items.table, items.n), (items.node, pair_of_node, len(pairs))]
+        sums = [
+            Sums(core, part, side, keys, type_index, unit)
+            for part, side, unit in zip(ranges, sides, units, strict=True)
+        ]
+        tests = _item_tests(items.n, sums, is_share=mode == "share")
+        callers = _caller_tests(items.n, pairs, sums, tests)
+        return _rows(items, tests, callers), list(tests.values()), sums
+
+    rows, tests, sums = compared(is_by_stack=False)
     return Diff(
         base,
         new,
-        _rows(items, functions, callers),
+        rows,
         mode=mode,
         type_index=type_index,
-        notes=notes(sides, sums, list(functions.values()), mode),
+        notes=notes(sides, sums, tests, mode),
         core=core,
         scales=(sums[0].scale, sums[1].scale),
+        stacks=lambda: compared(is_by_stack=True)[0],
     )
 
 
@@ -70,10 +79,10 @@ def _sides(
     return zip(base, new, strict=True)
 
 
-def _function_tests(items: Items, sums: Sequence[Sums], *, is_share: bool) -> dict[int, Contrast]:
-    """By function that has a value on some side."""
+def _item_tests(n: int, sums: Sequence[Sums], *, is_share: bool) -> dict[int, Contrast]:
+    """By item that has a value on some side."""
     whole = sums[0].whole_item if is_share else NONE
-    there = [f for f in range(len(items.names)) if any(s.value(f) for s in sums)]
+    there = [f for f in range(n) if any(s.value(f) for s in sums)]
     sides = _sides(sums, [(f, whole) for f in there])
     return {f: Contrast(*pair, is_share) for f, pair in zip(there, sides, strict=True)}
 
@@ -139,7 +148,7 @@ def _p_of_part(contrast: Contrast) -> float:
 
 def _rows(
     items: Items, functions: Mapping[int, Contrast], callers: Mapping[int, float]
-) -> list[DiffRow]:
+) -> "list[Any]":
     """All tests, of functions and of their callers, are one family for the error rate. Too
     few events to ever be told from chance are no test of it (Tarone, Biometrics 46, 1990)."""
     bounds = {f: contrast.bounds() for f, contrast in functions.items()}
@@ -152,12 +161,21 @@ def _rows(
     for f, contrast in functions.items():
         low, high, p_self = bounds[f]
         numbers = (contrast.base.value, contrast.new.value, contrast.delta, low, high)
-        test = (p_self, q_self.get(f, 1.0))
-        if is_moved := test[1] >= ALPHA and q_callers.get(f, 1.0) < ALPHA:
-            test = (callers[f], q_callers[f])
-        state = "moved" if is_moved else state_of(numbers[0], numbers[1], test[1])
-        rows.append(DiffRow(*items.names[f], *numbers, *test, state))
+        of_callers = (callers.get(f, 1.0), q_callers.get(f, 1.0))
+        test = verdict(
+            contrast.base.value, contrast.new.value, (p_self, q_self.get(f, 1.0)), of_callers
+        )
+        rows.append(items.row(f, *numbers, *test))
     return rows
+
+
+def verdict(
+    base: float, new: float, own: tuple[float, float], callers: tuple[float, float]
+) -> tuple[float, float, str]:
+    """p, q and state from p and q of the own cost and of the callers."""
+    if own[1] >= ALPHA > callers[1]:
+        return *callers, "moved"
+    return *own, state_of(base, new, own[1])
 
 
 def state_of(base: float, new: float, q: float) -> str:

@@ -37,6 +37,15 @@ def test_json_and_pprofs_options(files, capsys):
     assert (data["base"], data["new"]) == ([files[0]], [files[1]])
 
 
+def test_by_stack(files, capsys):
+    assert cli.main(["diff", "--stacks", *files[:2]]) == cli.OK
+    assert "main;g" in capsys.readouterr().out
+    assert cli.main(["diff", "--stacks", "--json", *files[:2]]) == cli.OK
+    data = json.loads(capsys.readouterr().out)
+    assert data["stacks"][0]["stack"] == ["main", "g"]
+    assert data["rows"][0]["function"] in "fg"
+
+
 def test_the_exit_code_tells(files, capsys):
     assert cli.main(["diff", "--exit-code", files[0], files[1]]) == cli.DIFFERENT == 9
     assert cli.main(["diff", "--exit-code", files[0], files[2]]) == cli.OK

@@ -8,7 +8,7 @@ import pytest
 
 import cprof
 from cprof.errors import NoSamples
-from cprof.repeated import Moderated, _digamma, _trigamma, _trigamma_inverse
+from cprof.repeated import Moderated, _digamma, _trigamma, _trigamma_inverse, p_largest
 
 SHARES = [0.2, 0.1, 0.08, 0.05, *[0.57 / 36] * 36]
 
@@ -59,17 +59,20 @@ def test_functions_that_differ_in_how_noisy_they_are_make_no_alarms():
             [share * math.exp(draw.gauss(0, noise)) for _ in range(8)]
             for share, noise in zip(SHARES, noises, strict=True)
         ]
-        alarms += min(Moderated(rows, 4).p_largest()) < 0.05
+        alarms += min(p_largest([Moderated(rows, 4)])[0]) < 0.05
     assert alarms <= 9  # more have a chance of 1 in 100 where 5 % is the truth
 
 
 def test_the_largest_t_of_all_rows_when_runs_change_sides():
     far = [1.0, 1.1, 0.9, 1.0, 1.05, 9.0, 9.1, 8.9, 9.0, 9.05]
     rows = [far, [1, 2, 3, 4, 5, 1, 2, 3, 4, 5], [2, 1, 2, 1, 2, 1, 2, 1, 2, 1]]
-    p = Moderated(rows, 5).p_largest()
+    (p,) = p_largest([Moderated(rows, 5)])
+    split = p_largest([Moderated(rows[:1], 5), Moderated(rows[1:], 5)])
+    assert [len(part) for part in split] == [1, 2]
+    assert split[0][0] == pytest.approx(2 / 252)  # of all tables
     assert p[0] == pytest.approx(2 / 252)  # itself, and both sides exchanged
     assert p[1] == 1.0
-    assert Moderated([row[2:8] for row in rows], 3).p_largest() == []  # 2 / 20 is not rare
+    assert p_largest([Moderated([row[2:8] for row in rows], 3)]) == []  # 2 / 20 is not rare
 
 
 def test_new_and_gone_and_what_it_says():
@@ -95,6 +98,39 @@ def test_means_are_of_runs_and_modes_hold():
     assert d.unit == "nanoseconds/second"
     assert cprof.compare(a, a, mode="raw").rows[0].state == "same"
     assert d.nodes[0][3:] == (420e6, 420e6)
+    longer = [pprofs.profile({"f@p": 100, "g@p": 100}, seconds=8)] * 2
+    notes = cprof.compare(a, longer, mode="raw").notes
+    assert any("2 s, the new side 8 s: raw sums differ by that alone" in note for note in notes)
+
+
+def called(draw, part, k):
+    """Runs of f0 to f9 of equal cost; `part` of what f0 costs comes by way of x."""
+    noisy = [
+        {f"main@p;{x}@p;f{i}@p": 2000 * share * math.exp(draw.gauss(0, 0.04))
+         for i in range(10)
+         for x, share in (("x", part if i == 0 else 0.5), ("y", 1 - part if i == 0 else 0.5))}
+        for _ in range(k)
+    ]  # fmt: skip
+    return [pprofs.profile({stack: round(n) for stack, n in run.items()}) for run in noisy]
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_callers_that_change_are_found_and_nothing_else(k):
+    draw = random.Random(1000 + k)
+    d = cprof.compare(called(draw, 0.5, k), called(draw, 0.8, k))
+    assert [(row.function, row.state) for row in d.changed] == [("f0", "moved")]
+    assert d.changed[0].q < 0.05
+    alarms = sum(
+        bool(cprof.compare(called(draw, 0.5, k), called(draw, 0.5, k)).changed) for _ in range(25)
+    )
+    assert alarms <= 5
+
+
+def test_stacks_of_repeated_runs():
+    draw = random.Random(2)
+    d = cprof.compare(called(draw, 0.5, 5), called(draw, 0.8, 5))
+    states = {row.stack: row.state for row in d.stacks if row.state != "same"}
+    assert states == {("main", "x", "f0"): "grew", ("main", "y", "f0"): "shrank"}
 
 
 def test_one_and_one_is_a_diff():
