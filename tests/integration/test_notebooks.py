@@ -251,7 +251,7 @@ int main(void)
             ("%cprof nobody", "'nobody' is no process id"),
             ("%cprof -d soon 1", "invalid float value: 'soon'"),
             ("%cprof -- /no/such/program", "cannot run /no/such/program"),
-            ("%%cprof_c --cc nocc\nint main() {}", "no compiler 'nocc' is here"),
+            ("%%cprof_c --cc nocc\nint main() {}", "there is no compiler 'nocc'"),
         ]:
             said = kernel.refusal(cell)
             assert words in said
