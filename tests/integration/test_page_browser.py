@@ -131,15 +131,18 @@ def name(tab: Any) -> str:
 
 def numbers(tab: Any) -> dict[str, list[str]]:
     """The rows of the detail pane."""
-    rows = tab.locator("#detail-numbers tr").all()
-    cells = [row.locator("th, td").all_inner_texts() for row in rows]
-    return {row[0]: row[1:] for row in cells}
+    return {row[0]: row[1:] for row in cells(tab, "#detail-numbers")}
+
+
+def cells(tab: Any, table: str) -> list[list[str]]:
+    """The text of each cell of each row of a table, or of its body."""
+    texts = "table => [...table.rows].map(row => [...row.cells].map(cell => cell.innerText))"
+    found: list[list[str]] = tab.locator(table).evaluate(texts)
+    return found
 
 
 def table(tab: Any, column: int = -1) -> list[str]:
-    return [
-        row.locator("td").nth(column).inner_text() for row in tab.locator("#table-body tr").all()
-    ]
+    return [row[column] for row in cells(tab, "#table-body")]
 
 
 def functions(tab: Any) -> list[str]:
@@ -152,15 +155,16 @@ def pixels(tab: Any, selector: str = "#canvas") -> dict[tuple[int, int, int], in
 
 
 def colors(png: bytes) -> dict[tuple[int, int, int], int]:
+    import numpy as np
     from matplotlib.image import imread
 
     image = (imread(io.BytesIO(png))[:, :, :3] * 255).round().astype(int)
-    counts: dict[tuple[int, int, int], int] = {}
-    packed = (image[:, :, 0] << 16 | image[:, :, 1] << 8 | image[:, :, 2]).ravel()
-    for value in packed.tolist():
-        key = (value >> 16, value >> 8 & 255, value & 255)
-        counts[key] = counts.get(key, 0) + 1
-    return counts
+    packed = image[:, :, 0] << 16 | image[:, :, 1] << 8 | image[:, :, 2]
+    values, counts = np.unique(packed, return_counts=True)
+    return {
+        (value >> 16, value >> 8 & 255, value & 255): count
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True)
+    }
 
 
 # What it shows
