@@ -2,7 +2,9 @@
 
 Columns: function, module, self, total, unit, file, line. `self` and `total` are in `unit`,
 as `Profile.functions` counts them; `file` and `line` say where the function begins, "" and 0
-where that is not known. Text is UTF-8, quoted where it has to be; lines end in CR LF.
+where that is not known. Text is UTF-8, quoted where it has to be; lines end in CR LF. Names
+are what they are, also where one begins with = + - @: a program that takes such text for a
+formula (a spreadsheet) has to be told that the columns are text.
 """
 
 import csv

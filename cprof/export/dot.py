@@ -14,13 +14,14 @@ from cprof.errors import CprofError, MissingPackage, translated
 from cprof.export.files import replace
 from cprof.graph import EDGE_FRACTION, NODE_COUNT, NODE_FRACTION
 from cprof.graph import whole as total_of
-from cprof.names import printable, simplify
+from cprof.names import elide, printable, simplify
 from cprof.report import Scale, percent, plural
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cprof.profile import Profile
 
+_LONGEST = 2000  # characters of a name: graphviz takes 16,384 bytes in all
 _GREY = 0.2  # scores below this lose their colour
 
 Node = tuple[str, str, str, int, int, int, int]  # name, module, file, line, address, self, total
@@ -198,7 +199,7 @@ def _edges(graph: _Graph, scale: Scale, whole: int) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    return printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return elide(text, _LONGEST).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _color(score: float, saturation: float, value: float) -> str:

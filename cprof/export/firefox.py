@@ -1,10 +1,11 @@
 """Firefox Profiler's processed format, https://github.com/firefox-devtools/profiler: version
 48, which is pinned, and which later front ends upgrade when they load it.
 
-One thread table for each thread. Where the profile has times, samples are in order of time and
-weighted by one sample type; else each stack is there once, one after the other, and each
-sample type has a thread table of its own. Categories tell user code, the kernel and cprof's own
-frames ("[lost]", "[truncated]") apart. Markers: the recording as a whole, and what was lost.
+One thread table for each thread and sample type, the wanted type first. Where the profile has
+times, samples are in order of time, and the type "samples" has no table, as it counts what the
+others show; else each stack is there once, one after the other. Categories tell user code, the
+kernel and cprof's own frames ("[lost]", "[truncated]") apart. Markers: the recording as a whole,
+and what was lost.
 """
 
 import json
@@ -36,13 +37,16 @@ Sample = tuple[int, float, int]  # stack, ms, value
 
 
 def write(profile: "Profile", path: str, type_index: int) -> None:
-    """Write `profile`, weighted by one sample type where it has times."""
+    """Write all sample types of `profile`, `type_index` first."""
     refuse_negative(profile, "Firefox Profiler's format")
     trie = Trie(profile, by_line=True)
     tracks = Tracks(profile._core)
     libraries = _Libraries(trie.profile)
     is_timed = bool(profile._run["has_times"])
-    types = [i for i in range(len(profile.sample_types)) if i != type_index and not is_timed]
+    types = [
+        i for i, (name, _) in enumerate(profile.sample_types)
+        if i != type_index and not (is_timed and name == "samples")
+    ]  # fmt: skip
     threads: list[Json] = []
     for i in (type_index, *types):
         by_track = (_timed if is_timed else _summed)(trie, tracks, i)

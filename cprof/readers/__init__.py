@@ -24,6 +24,12 @@ _FORMATS = ("speedscope", "perf_script", "folded")
 _HEAD = 64 * 1024
 _MOST = 1 << 30  # bytes of text
 _SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
+_NOT_READ = {
+    b"PERFILE2": "perf's own file: `perf script` makes text of it, which cprof reads",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it first",
+    b"BZh": "compressed by bzip2: unpack it first",
+    b"FLR\0": "a recording of Java's Flight Recorder: its tools convert it",
+}
 _OLD_PPROF = re.compile(rb"(heap|threadcreate|goroutine) profile:|--- (contention|heap|thread)z")
 
 
@@ -104,6 +110,9 @@ def _format_of(head: bytes, name: str) -> "ModuleType | None":
         raise CorruptProfile(
             f"{name}: an old text format of pprof: `go tool pprof -proto` makes a profile of it"
         )
+    for start, what in _NOT_READ.items():
+        if head.startswith(start):
+            raise CorruptProfile(f"{name}: {what}")
     if head.startswith(_GZIP):
         import zlib
 

@@ -3,8 +3,9 @@ async-profiler's "collapsed", bpftrace, inferno and cprof itself.
 
 What a suffix tells is kept: _[k] kernel, _[i] inlined into the frame before it, _[j] made by a
 JIT compiler; so is "name (file.py:12)", as py-spy writes it. N counts samples: the format has
-no unit. A line with two numbers is difffolded.pl's input and is refused: which of both would
-be the profile?
+no unit; where it has a fraction it is rounded, and a comment says how often. Lines that begin with
+"#" and end in no number are comments. A line with two numbers is difffolded.pl's input and is
+refused: which of both would be the profile?
 """
 
 import re
@@ -12,9 +13,9 @@ from collections.abc import Iterator
 
 from cprof import _core
 from cprof.errors import CorruptProfile
-from cprof.readers.tables import NONE, Builder
+from cprof.readers.tables import BOM, NONE, Builder
 
-_LINE = re.compile(r"(.*\S)\s+(-?\d+)$")
+_LINE = re.compile(r"(.*\S)\s+(-?\d{1,40})(\.\d*)?$")
 _ENDS_IN_NUMBER = re.compile(rb"\S[ \t]+-?[0-9.]+$")
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _MODULES = {"_[k]": "[kernel.kallsyms]", "_[j]": "[jit]"}  # by suffix
@@ -28,8 +29,8 @@ Frame = tuple[int | None, int, str, bool]  # function, line, mapped file, is inl
 
 def matches(head: bytes) -> bool:
     """Whether a file that begins so is one: its first line ends in a number."""
-    for line in head.splitlines():
-        if line.strip():
+    for line in head.removeprefix(BOM).splitlines():
+        if line.strip() and not _is_comment(line):
             return bool(_ENDS_IN_NUMBER.search(line.rstrip())) and not _BINARY.search(line)
     return False
 
@@ -41,8 +42,9 @@ def read(data: bytes, name: str) -> _core.Profile:
     thread = builder.thread(-1, -1, "")
     frames: dict[str, Frame] = {}
     stacks: dict[str, int] = {}
-    is_diff = True
-    for number, stack, value in _lines(data, name):
+    is_diff, n_fractions = True, 0
+    for number, stack, value, is_fraction in _lines(data.removeprefix(BOM), name):
+        n_fractions += is_fraction
         if stack not in stacks:
             stacks[stack] = _stack(builder, stack, frames)
         is_diff = is_diff and _LINE.match(stack) is not None
@@ -54,18 +56,28 @@ def read(data: bytes, name: str) -> _core.Profile:
             f"{name}: each line ends in two numbers, so it is a difference, not a profile",
             "compare the two profiles with: cprof diff BASE NEW",
         )
+    if n_fractions:
+        builder.comments.append(f"rounded to whole numbers: {n_fractions} values")
     return builder.build()
 
 
-def _lines(data: bytes, name: str) -> Iterator[tuple[int, str, int]]:
+def _is_comment(line: bytes) -> bool:
+    return line.startswith(b"#") and not _ENDS_IN_NUMBER.search(line.rstrip())
+
+
+def _lines(data: bytes, name: str) -> Iterator[tuple[int, str, int, bool]]:
     for number, line in enumerate(data.split(b"\n"), 1):
         text = line.decode("utf-8", "replace").strip()
-        if not text:
+        if not text or (text[0] == "#" and _is_comment(line)):
             continue
         found = _LINE.match(text)
         if found is None:
-            raise CorruptProfile(f"{name}: line {number}: no stack and whole number: {text[:60]!r}")
-        yield number, found[1], int(found[2])
+            raise CorruptProfile(f"{name}: line {number}: no stack and number: {text[:60]!r}")
+        is_fraction = bool((found[3] or "").strip(".0"))
+        value = int(found[2])
+        if is_fraction and found[3][1] >= "5":
+            value += -1 if found[2].startswith("-") else 1
+        yield number, found[1], value, is_fraction
 
 
 def _stack(builder: Builder, stack: str, frames: dict[str, Frame]) -> int:

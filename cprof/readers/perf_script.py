@@ -18,7 +18,7 @@ from operator import attrgetter
 
 from cprof import _core
 from cprof.errors import CorruptProfile
-from cprof.readers.tables import NONE, Builder, Place
+from cprof.readers.tables import BOM, NONE, Builder, Place
 
 _TASK = r"\s*(?P<comm>\S.*?|:-?\d+)\s+(?:(?P<pid>-?\d+)/\s*)?(?P<tid>-?\d+)(?:\s+\[(?P<cpu>\d+)\])?"
 _TIMED = re.compile(
@@ -31,7 +31,7 @@ _FRAME = re.compile(r"\s*(?P<address>[0-9a-f]+)(?:\s+(?P<rest>.*\S))?\s*$")
 _FILE = re.compile(r"(?P<function>.*?)\s*\((?P<file>[^()]*(?:\([^()]*\)[^()]*)*)\)$")
 _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 _SOURCE = re.compile(r"\s+(?P<file>\S.*):(?P<line>\d+)(?: \(discriminator \d+\))?$")
-_BRANCHES = re.compile(r"\s*(?:0x[0-9a-f]+(?:/\S*)?\s*)+$")
+_BRANCHES = re.compile(r"\s*(?:0x[0-9a-f]+(?:/\S*)?\s*)+$|.*/[MPN-]/[X-]/[A-]/\d+\S*\s*$")
 _LOST = re.compile(r"PERF_RECORD_LOST(?:_SAMPLES)?\D*(?P<n>\d+)")
 _CLOCKS = ("cpu-clock", "task-clock")
 _INLINED = "inlined"
@@ -39,23 +39,22 @@ _UNKNOWN, _NO_STACK, _LOST_NAME = "[unknown]", "[no stack]", "[lost]"
 
 
 def matches(head: bytes) -> bool:
-    """Whether a file that begins so is one: it starts with perf's header or a sample's line."""
-    lines = head.decode("utf-8", "replace").splitlines()
+    """Whether a file that begins so is one: it has a sample's line, or nothing, after what may be
+    perf's header."""
+    lines = head.removeprefix(BOM).decode("utf-8", "replace").splitlines()
     for line, after in zip(lines, [*lines[1:], ""], strict=False):
-        if line.startswith("# "):
-            return True
         if line.strip() and not line.startswith("#"):
             untimed = _UNTIMED.match(line)
             if untimed and not untimed["rest"]:  # or a folded stack; perf indents frames
                 return after[:1].isspace()
             return bool(untimed or _TIMED.match(line))
-    return False
+    return any(line.startswith("# ") for line in lines)
 
 
 def read(data: bytes, name: str) -> _core.Profile:
     """Raises CorruptProfile, which names the line."""
     script = _Script(name)
-    for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
+    for number, line in enumerate(data.removeprefix(BOM).decode("utf-8", "replace").split("\n"), 1):
         script.take(number, line.rstrip("\r"))
     script.end_sample()
     return script.build()
@@ -65,7 +64,9 @@ class _Sample:
     """What a sample's first line says; event "" and period 0 are not said. `frames` are the
     lines of its call chain, the leaf first, each with its source line ("" where not said)."""
 
-    __slots__ = ("cpu", "event", "frames", "n", "period", "stack", "task", "time")
+    __slots__ = (
+        "cpu", "event", "frames", "has_chain", "n", "period", "stack", "task", "time",
+    )  # fmt: skip
 
     def __init__(self, found: "re.Match[str]", event: str, period: int, n: int = 1) -> None:
         said = found.groupdict()
@@ -74,7 +75,16 @@ class _Sample:
         self.time = _nanoseconds(said.get("time"))
         self.event, self.period, self.n = event, period, n
         self.frames: list[tuple[str, str]] = []
+        self.has_chain = False
         self.stack = NONE
+
+    def add(self, frame: str) -> None:
+        """A line of the call chain; without one the frame is on the first line, where with one
+        there may be the address of data (-F addr)."""
+        if not self.has_chain:
+            self.frames.clear()
+        self.has_chain = True
+        self.frames.append((frame, ""))
 
 
 def _nanoseconds(text: str | None) -> int | None:
@@ -143,7 +153,7 @@ class _Script:
         if not line[0].isspace():
             return False
         if (line, "") in self._frames or (line[0] == "\t" and _FRAME.match(line)):
-            sample.frames.append((line, ""))
+            sample.add(line)
             return True
         if _TIMED.match(line):
             return False
@@ -151,7 +161,7 @@ class _Script:
             sample.frames[-1] = sample.frames[-1][0], line
             return True
         if _FRAME.match(line):
-            sample.frames.append((line, ""))
+            sample.add(line)
             return True
         return _BRANCHES.match(line) is not None
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 NONE = 0xFFFFFFFF
 """No number: the caller of an outermost frame, the mapping of unknown code."""
 
+BOM = "\N{BYTE ORDER MARK}".encode()
+"""What some programs write before UTF-8."""
+
 Place = tuple[int, int]  # function, line (0 unknown)
 
 

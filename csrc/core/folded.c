@@ -46,7 +46,7 @@ static int append_name(struct folded *f, uint32_t string)
     for (char *c = f->text.data + start; c < f->text.data + f->text.n; c++) {
         if (*c == ';')
             *c = ':';
-        else if (*c == '\n' || *c == '\r')
+        else if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = ' ';
     }
     return 0;

@@ -28,6 +28,7 @@ NPM = ROOT / "build/npm/node_modules"
 HOSTILE = (
     "a;b", 'quote"s', "back\\slash", "<b>&amp;", "new\nline", "tab\tnul", "bell\x07\x1b[31m",
     "\u2028sep", "comma, =1+1", "(3) number", "*", "name with  spaces ", "\U0001f600", "%s{}$x",
+    "", "a\nfile=evil\nfn=(1) x", "calls=5 5", "\ud800lone", "\uffff", "]]>", "x" * 65536,
 )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def total(p: cprof.Profile) -> int:
 def selfs(p: cprof.Profile, sample_type: str | None = None) -> Counter[str]:
     sums = Counter[str]()
     for row in p.functions(sample_type):
-        sums[row.function] += row.self
+        sums[row.function or "[unknown]"] += row.self  # what we write for ""
     return +sums
 
 

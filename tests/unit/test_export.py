@@ -1,6 +1,7 @@
 """Writing files: the format by the name, and all or nothing."""
 
 import gzip
+import json
 import os
 from array import array
 from types import SimpleNamespace
@@ -10,8 +11,9 @@ from pprofs import profile
 
 import cprof
 from cprof import _core
-from cprof.export import EXTENSIONS, chrome, extension, pprof
+from cprof.export import EXTENSIONS, chrome, extension, folded, pprof
 from cprof.export.files import check_writable, replace
+from cprof.label_frames import rebuilt
 
 
 @pytest.fixture
@@ -121,6 +123,18 @@ def test_labels_travel_in_the_file(tmp_path):
     assert cprof.load(tmp_path / "a.pb.gz").labels == {"version": "v1"}
 
 
+def test_firefox_has_every_type_of_a_timed_profile_but_samples(tmp_path):
+    p = ten_seconds()
+    tables = {"sample_types": [("samples", "count"), ("cpu", "nanoseconds"), ("space", "bytes")]}
+    values = [array("q", [1] * 10), array("q", [2_000_000] * 10), array("q", range(10))]
+    core = rebuilt(p._core, **tables, rows={"values": values}, default_type="cpu")
+    cprof.Profile(core).write(tmp_path / "a.firefox.json")
+    threads = json.loads((tmp_path / "a.firefox.json").read_text())["threads"]
+    found = [(t["name"], t["samples"]["weightType"], sum(t["samples"]["weight"])) for t in threads]
+    assert found == [("t cpu", "tracing-ms", 20), ("t space", "bytes", 45)]
+    assert all(t["samples"]["time"][0] == 500 for t in threads)
+
+
 # Both sides of a difference
 
 
@@ -131,6 +145,16 @@ def sides():
     new = profile({"main@p;x@p": 4, "main@p;y@p": 3})
     core = _core.merge([base._core, new._core])
     return SimpleNamespace(base=base, new=new, _core=core)
+
+
+def test_two_columns_have_each_stack_once(tmp_path):
+    """As difffolded.pl has it: modules are not told apart."""
+    nodes = [
+        (0, "all", "", 9, 7), (0, "a;b\n", "p", 9, 5), (1, "x", "p", 4, 1), (1, "x", "q", 2, 4),
+        (0, "", "", 0, 2), (0, "none", "", 0, 0),
+    ]  # fmt: skip
+    folded.write_diff(SimpleNamespace(nodes=nodes), str(tmp_path / "d.folded"), 0)
+    assert (tmp_path / "d.folded").read_text() == "a:b  3 0\na:b ;x 6 5\n[unknown] 0 2\n"
 
 
 def test_pprof_of_a_difference_has_a_negative_base(sides, tmp_path):

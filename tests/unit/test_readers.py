@@ -103,7 +103,7 @@ def test_two_columns_are_a_difference():
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a;b 1\nc;d\n", 2), ("a;b 1\n\n\nx 1.5\n", 4), ("a 1\nb 99999999999999999999\n", 2)],
+    [("a;b 1\nc;d\n", 2), ("a;b 1\n\n\nx 1.5.2\n", 4), ("a 1\nb 99999999999999999999\n", 2)],
 )
 def test_a_bad_line_of_folded_text_is_named(text, line):
     assert f"line {line}:" in refused(folded, text)
@@ -112,6 +112,42 @@ def test_a_bad_line_of_folded_text_is_named(text, line):
 def test_an_empty_file_holds_no_samples():
     for module in (folded, perf_script):
         assert "no samples" in refused(module, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "totals"),
+    [
+        ("a;b 3\r\nc 4  \t\r\n", {"b": 3, "c": 4}),
+        ("\ufeffa 3\n", {"a": 3}),
+        ("# of x 1.0 (y)\na;b 3\n#c 4\n# end\n", {"b": 3, "#c": 4}),
+        ("a;;b 3\n;c 4\nd; 5\n", {"b": 3, "c": 4, "[unknown]": 5}),
+        ("a 3.0\nb 4.\n", {"a": 3, "b": 4}),
+        ("a 3.5\nb 4.25\nc -1.5\n", {"a": 4, "b": 4, "c": -2}),
+    ],
+)
+def test_folded_text_as_it_occurs(tmp_path, text, totals):
+    (tmp_path / "file").write_bytes(text.encode())
+    p = cprof.load(tmp_path / "file")
+    assert selfs(p) == totals
+    is_rounded = "rounded to whole numbers: 3 values" in p._run["comments"]
+    assert is_rounded == ("-1.5" in text)
+
+
+def test_huge_numbers_are_refused_by_line():
+    for digits in ("9" * 30, "9" * 5000, "9" * 5000 + ".5"):
+        assert "line 2" in refused(folded, f"a 1\nb {digits}\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"PERFILE2" + bytes(99), "perf script"), (b"\x28\xb5\x2f\xfd...", "zstd"),
+     (b"BZh9...", "bzip2"), (b"FLR\0", "Flight Recorder")],
+)  # fmt: skip
+def test_what_is_not_read_says_what_it_is(tmp_path, data, words):
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(cprof.CorruptProfile, match=words) as error:
+        cprof.load(tmp_path / "file")
+    assert str(tmp_path / "file") in str(error.value)
 
 
 # perf script
@@ -207,6 +243,32 @@ def test_every_layout_of_the_first_line(head):
     assert {r.function: (r.self > 0, r.module) for r in p.functions("samples")} == {
         "f": (True, "[kernel.kallsyms]"), "main": (False, "p q"),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x 1 1.000001: 5 cycles: ffff8881\n\t 10 f (/bin/x)\n\n",  # -F addr
+        "x 1 1.000001: 5 cycles: ffff8881 5080021 |OP LOAD|LVL L1 hit\n\t 10 f (/bin/x)\n\n",
+        "x 1 1.000001: 5 cycles:\n\t 10 f+0x1f (/bin/x)\n 0x40/0x50/P/-/-/0  0x6/0x7/M/-/-/3\n",
+        "x 1 1.000001: 5 cycles:\n\t 10 f (/bin/x)\n f+0x10/g<a, b>+0x30/P/-/-/0 \n\n",
+        "x 1 1.000001: 5 cycles:\n\t 10 f+0x1f (/bin/x)\n  x y.c:12\n\n",
+        "x 1 1.000001: 5 cycles:  10 f+0x1 (/bin/x)\n",
+        "# ====\n# hostname : h\n#\nx 1 1.000001: 5 cycles:\r\n\t 10 f (/bin/x)\r\n\r\n",
+    ],
+)
+def test_fields_that_perf_may_print_besides(text):
+    p = read(perf_script, text)
+    assert [dict(row) for row in p.functions("samples")] == [
+        {"function": "f", "module": "x", "self": 1, "total": 1}
+    ]
+    assert p.totals["cycles"] == 5
+
+
+def test_java_names_have_spaces():
+    frame = "7f1 Lorg/foo/Bar;::baz (int, int)+0x3 (/tmp/perf-12.map)"
+    p = read(perf_script, f"java 12/34 [001] 1.000001: 5 cycles:u:\n\t {frame}\n\n")
+    assert selfs(p) == {"Lorg/foo/Bar;::baz (int, int)": 5}
 
 
 def test_names_of_files_and_functions_with_brackets():
