@@ -69,7 +69,10 @@ def _plain(ax: "Axes") -> None:
     ax.tick_params(colors=plot.TEXT, labelsize=8)
 
 
-def _color_bar(ax: "Axes", image: "Any", label: str, extend: str = "neither") -> None:
+def _color_bar(ax: "Axes", image: "Any", label: str, values: "Array") -> None:
+    """The scale of an image of `values`; those beyond it are black."""
+    extend = "max" if values.max(initial=0) > image.get_clim()[1] else "neither"
+    image.cmap = image.cmap.with_extremes(over="black")
     box = ax.get_position()
     assert ax.figure is not None
     bar_axes = ax.figure.add_axes((box.x1 + 0.012, box.y0, 0.012, box.height))
@@ -140,7 +143,7 @@ class Heatmap:
             self.counts,
             cmap=_HEAT,
             vmin=0,
-            vmax=max(float(self.counts.max(initial=0)), 1.0),
+            vmax=max(_top_of(self.counts), 1.0),
             aspect="auto",
             origin="lower",
             interpolation="nearest",
@@ -153,7 +156,7 @@ class Heatmap:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         plot.heading(ax, self.profile, self.profile._core.default_type, title)
         if self.counts.any():
-            _color_bar(ax, image, f"samples in {1000 / n_rows:g} ms")
+            _color_bar(ax, image, f"samples in {1000 / n_rows:g} ms", self.counts)
         else:
             plot.say_empty(ax)
         return ax
@@ -349,7 +352,7 @@ def _lanes(
     """One lane for each row, whose colour is its rate."""
     n = max(len(names), 1)
     ax = _axes(profile, ax, 1.2 + 0.19 * max(n, 3), (2.2, 0.55, 1.0, 0.6))
-    whole = float(rows[:_LANES].max(initial=0)) or 1.0  # the sum of others may have more
+    whole = _top_of(rows[:_LANES]) or 1.0  # the sum of others may have more
     mesh = ax.pcolormesh(
         edges, range(n + 1), rows if len(names) else [[0.0] * (len(edges) - 1)],
         cmap=_HEAT, vmin=0, vmax=whole, rasterized=True,
@@ -361,9 +364,17 @@ def _lanes(
     for tick in ticks:
         tick.label1.set_parse_math(False)
     ax.tick_params(axis="y", length=0, labelsize=min(8, 8 * 14 / max(n, 14) + 3))
-    mesh.cmap = mesh.cmap.with_extremes(over="black")
-    _color_bar(ax, mesh, label, extend="max" if rows[_LANES:].max(initial=0) > whole else "neither")
+    _color_bar(ax, mesh, label, rows)
     return ax
+
+
+def _top_of(values: "Array") -> float:
+    """Where the scale of colours ends: at the largest, but for a few that are far above all
+    others (samples that were lost count at one moment); those are black."""
+    import numpy as np
+
+    some = values[values > 0]
+    return float(min(some.max(), 2 * np.quantile(some, 0.99))) if len(some) else 0.0
 
 
 def _bands(

@@ -1,9 +1,6 @@
 #include "build.h"
 
 #include <stdarg.h>
-#include <stdio.h>
-
-enum { NAME_SHOWN = 200 };
 
 struct builder {
     const struct cprof_tables *t;
@@ -26,17 +23,13 @@ static int bad(const struct builder *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static int bad(const struct builder *b, const char *format, ...)
 {
-    const char *name = b->t->name;
-    size_t n = strlen(name);
-    char what[CPROF_ERROR_MESSAGE];
     va_list args;
+    int r;
 
     va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
+    r = cprof_error_bad_file(b->err, "build", b->t->name, format, args);
     va_end(args);
-    return cprof_error_set(b->err, -EBADMSG, "build: %s%s: %.150s",
-                           n > NAME_SHOWN ? "..." : "",
-                           n > NAME_SHOWN ? name + n - NAME_SHOWN : name, what);
+    return r;
 }
 
 /* What the interning functions return, with its message. */

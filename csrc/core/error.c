@@ -1,8 +1,10 @@
 #include "error.h"
 
-#include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { NAME_SHOWN = 200 };
 
 int cprof_error_set(struct cprof_error *err, int code, const char *format, ...)
 {
@@ -16,6 +18,18 @@ int cprof_error_set(struct cprof_error *err, int code, const char *format, ...)
     vsnprintf(err->message, sizeof(err->message), format, args);
     va_end(args);
     return code;
+}
+
+int cprof_error_bad_file(struct cprof_error *err, const char *module, const char *name,
+                         const char *format, va_list args)
+{
+    size_t n = strlen(name);
+    char what[CPROF_ERROR_MESSAGE];
+
+    vsnprintf(what, sizeof(what), format, args);
+    return cprof_error_set(err, -EBADMSG, "%s: %s%s: %.150s", module,
+                           n > NAME_SHOWN ? "..." : "",
+                           n > NAME_SHOWN ? name + n - NAME_SHOWN : name, what);
 }
 
 void cprof_error_refused(struct cprof_error *err, const char *knob, const char *value,

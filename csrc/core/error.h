@@ -6,6 +6,8 @@
 #ifndef CPROF_ERROR_H
 #define CPROF_ERROR_H
 
+#include <stdarg.h>
+
 enum {
     CPROF_ERROR_MESSAGE = 384,
     CPROF_ERROR_KNOB = 64,
@@ -25,6 +27,12 @@ struct cprof_error {
  * as one step. `code` is a negative errno. Clears knob, value and remedy. */
 int cprof_error_set(struct cprof_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same, of a file: "module: name: what", -EBADMSG. Of a long name the end is shown.
+ */
+int cprof_error_bad_file(struct cprof_error *err, const char *module, const char *name,
+                         const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
 
 /* Add the knob that refused, its value and the remedy to an error that was just set. */
 void cprof_error_refused(struct cprof_error *err, const char *knob, const char *value,

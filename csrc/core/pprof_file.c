@@ -1,28 +1,24 @@
 /* The bytes of a pprof file: from where they are, inflated. */
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <zlib.h>
 
 #include "cleanup.h"
 #include "pprof_read.h"
 
-enum { GZIP_WINDOW = 15 + 16, NAME_SHOWN = 200, PIECE = 64 * 1024 };
+enum { GZIP_WINDOW = 15 + 16, PIECE = 64 * 1024 };
 
 typedef CPROF_VEC(uint8_t) bytes_vec;
 
 int pprof_bad(const char *name, struct cprof_error *err, const char *format, ...)
 {
-    size_t n = strlen(name);
-    char what[CPROF_ERROR_MESSAGE];
     va_list args;
+    int r;
 
     va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
+    r = cprof_error_bad_file(err, "pprof", name, format, args);
     va_end(args);
-    return cprof_error_set(err, -EBADMSG, "pprof: %s%s: %.150s",
-                           n > NAME_SHOWN ? "..." : "",
-                           n > NAME_SHOWN ? name + n - NAME_SHOWN : name, what);
+    return r;
 }
 
 int pprof_no_memory(struct cprof_error *err)

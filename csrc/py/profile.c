@@ -429,9 +429,8 @@ PyDoc_STRVAR(Profile_tables_doc,
              "tables($self, location=0, node=0, /)\n--\n\n"
              "locations, lines and nodes as build() takes them, from the location and\n"
              "the node of these numbers on.");
-PyDoc_STRVAR(Profile_functions_from_doc,
-             "functions_from($self, first, /)\n--\n\n"
-             "functions_table from the number `first` on.");
+PyDoc_STRVAR(Profile_functions_from_doc, "functions_from($self, first, /)\n--\n\n"
+                                         "functions_table from the number `first` on.");
 PyDoc_STRVAR(Profile_locations_doc,
              "locations($self, row_stack, /)\n--\n\n"
              "[(address, mapping number or -1)] of one stack, leaf first.");

@@ -36,6 +36,31 @@ static void test_refused_adds_to_what_was_set(void)
     CHECK_STR(err.message, "");
 }
 
+static int bad_file(struct cprof_error *err, const char *name, const char *format, ...)
+{
+    va_list args;
+    int r;
+
+    va_start(args, format);
+    r = cprof_error_bad_file(err, "build", name, format, args);
+    va_end(args);
+    return r;
+}
+
+static void test_a_bad_file_is_named(void)
+{
+    struct cprof_error err;
+    char name[1000];
+
+    CHECK_EQ(bad_file(&err, "x.pb", "row %d", 7), -EBADMSG);
+    CHECK_STR(err.message, "build: x.pb: row 7");
+    memset(name, 'a', sizeof(name));
+    strcpy(name + 900, "/end");
+    bad_file(&err, name, "row %d", 7);
+    CHECK_STR(strchr(err.message, '/'), "/end: row 7");
+    CHECK(!strncmp(err.message, "build: ...a", 11));
+}
+
 static void test_long_texts_are_cut_to_their_fields(void)
 {
     struct cprof_error err;
@@ -62,6 +87,7 @@ int main(void)
 {
     RUN(test_set_fills_code_and_message_and_returns_the_code);
     RUN(test_refused_adds_to_what_was_set);
+    RUN(test_a_bad_file_is_named);
     RUN(test_long_texts_are_cut_to_their_fields);
     RUN(test_null_is_accepted);
     return test_report(__FILE__);

@@ -328,3 +328,11 @@ def test_a_sliver_at_the_end_is_no_peak(ax):
     values = ax.patches[0].get_data().values
     assert values[-1] == pytest.approx(0.1, rel=0.35)
     assert ax.get_xlim() == (0, 10.001)
+
+
+def test_a_few_cells_far_above_do_not_pale_all_others():
+    many = np.full((50, 60), 10.0)
+    assert plot_time._top_of(many) == 10
+    assert plot_time._top_of(0 * many) == 0
+    many[3, 5] = 1000
+    assert plot_time._top_of(many) == 20
