@@ -204,7 +204,7 @@ def _cell(part: int, whole: int) -> str:
     return share(part, whole).replace(" ", "") if part else ""
 
 
-_WORDS = {"function", "module", "state", "label", "value"}  # columns that are not numbers
+_WORDS = {"function", "stack", "module", "state", "label", "value"}  # columns that are not numbers
 
 
 def html_table(
