@@ -5,7 +5,10 @@ writes to `path` all or nothing (`cprof.export.files`). A new one gets its line 
 `_MODULES`.
 """
 
+import contextlib
+import gc
 import os
+from collections.abc import Iterator
 from importlib import import_module
 
 from cprof.export.files import is_special
@@ -56,12 +59,24 @@ def write(profile: "Profile", path: str, type_index: int, *, times: bool = False
     also to pprof, which has them as labels. Raises ValueError for another format."""
     known = extension(path)
     module = import_module(f"cprof.export.{_MODULES[known]}")
-    if not times:
-        module.write(profile, path, type_index)
-    elif _MODULES[known] == "pprof":
-        module.write(profile, path, type_index, times=True)
-    else:
+    options = {"times": True} if times else {}
+    if times and _MODULES[known] != "pprof":
         raise ValueError(f"times= is for .pb.gz files: a {known} file has those that it can have")
+    with _uncollected():
+        module.write(profile, path, type_index, **options)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles: writers make none, but millions of numbers and rows,
+    through all of which it would go again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def write_diff(diff: "Diff", path: str, type_index: int) -> None:
@@ -72,4 +87,5 @@ def write_diff(diff: "Diff", path: str, type_index: int) -> None:
         raise ValueError(
             f"a {known} file cannot hold a difference; .html .pb.gz .folded .csv .svg .png can"
         )
-    module.write_diff(diff, path, type_index)
+    with _uncollected():
+        module.write_diff(diff, path, type_index)

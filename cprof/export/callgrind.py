@@ -10,7 +10,8 @@ to its total, each sample once, however it recurses. For that, outermost functio
 by one named "all".
 """
 
-from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain
 
 from cprof.export.files import replace
 from cprof.export.trie import NONE, Frame, Trie, refuse_negative
@@ -30,8 +31,8 @@ def write(profile: "Profile", path: str, type_index: int) -> None:
     """Write one sample type of `profile`."""
     refuse_negative(profile, "callgrind")
     trie = Trie(profile, by_line=True)
-    data = "\n".join((*_head(profile, type_index), *_body(trie, type_index), "")).encode()
-    replace(path, lambda file: file.write(data))
+    lines = chain(_head(profile, type_index), _body(trie, type_index))
+    replace(path, lambda file: file.writelines(f"{line}\n".encode() for line in lines))
 
 
 def _head(profile: "Profile", type_index: int) -> list[str]:
@@ -51,43 +52,61 @@ def _head(profile: "Profile", type_index: int) -> list[str]:
     ]
 
 
-def _body(trie: Trie, type_index: int) -> list[str]:
-    functions = [_function(frame) for frame in trie.frames]
+def _body(trie: Trie, type_index: int) -> Iterator[str]:
+    numbers: dict[Function, int] = {}
+    of_frame = [numbers.setdefault(_function(frame), len(numbers)) for frame in trie.frames]
+    functions = [*numbers, _ALL]
     sums = trie.sums(type_index)
-    costs: dict[Function, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    costs = _costs(trie, of_frame, sums)
+    n = len(functions)
+    calls = _calls(trie, of_frame, n, trie.totals(sums))
+    callees: dict[int, list[int]] = {}
+    for call in calls:
+        frame = call // n
+        callees.setdefault(of_frame[frame] if frame < len(of_frame) else -1, []).append(call)
+    starts = {i: frame.start_line for i, frame in zip(of_frame, trie.frames, strict=True)}
+    names = _Names()
+    heads: dict[int, str] = {}  # by callee that was named: the lines of a call of it
+    for number in dict.fromkeys((*costs, *callees)):
+        yield from names.lines("", functions[number])
+        own = sorted(costs.get(number, {}).items())
+        yield from (f"{line} {value}" for line, value in own)
+        for call in callees.get(number, ()):
+            frame, callee = divmod(call, n)
+            if not (head := heads.get(callee, "")):
+                last = f"calls=1 {max(starts[callee], 0)}"
+                head = "\n".join((*names.lines("c", functions[callee]), last))
+                heads[callee] = "\n".join((*names.lines("c", functions[callee]), last))
+            yield f"{head}\n{trie.frames[frame].line if number >= 0 else 0} {calls[call]}"
+        yield ""
+
+
+def _costs(trie: Trie, of_frame: list[int], sums: list[int]) -> dict[int, dict[int, int]]:
+    """line -> its own cost, by number of the function."""
+    costs: dict[int, dict[int, int]] = {}
     for frame, value in zip(trie.frame, sums, strict=True):
         if value:
-            costs[functions[frame]][trie.frames[frame].line] += value
-    calls = _calls(trie, functions, trie.totals(sums))
-    starts = {function: f.start_line for function, f in zip(functions, trie.frames, strict=True)}
-    names = _Names()
-    lines: list[str] = []
-    for function in dict.fromkeys((*costs, *calls)):
-        lines += names.lines("", function)
-        lines += (f"{line} {value}" for line, value in sorted(costs[function].items()))
-        for (line, callee), value in calls[function].items():
-            lines += names.lines("c", callee)
-            lines += (f"calls=1 {max(starts[callee], 0)}", f"{line} {value}")
-        lines.append("")
-    return lines
+            own, line = costs.setdefault(of_frame[frame], {}), trie.frames[frame].line
+            own[line] = own.get(line, 0) + value
+    return costs
 
 
-def _calls(
-    trie: Trie, functions: list[Function], totals: list[int]
-) -> dict[Function, dict[tuple[int, Function], int]]:
-    """(line of the call, callee) -> cost, by caller."""
-    calls: dict[Function, dict[tuple[int, Function], int]] = defaultdict(lambda: defaultdict(int))
-    above: dict[Function, int] = defaultdict(int)
+def _calls(trie: Trie, of_frame: list[int], n: int, totals: list[int]) -> dict[int, int]:
+    """The cost of each call. A call is one number, as there may be millions: that of the
+    caller's frame (of outermost frames: behind the last) times `n`, the number of functions,
+    plus the callee's."""
+    calls: dict[int, int] = {}
+    above = [0] * n
+    parent, frames = trie.parent, trie.frame
     for node, is_entered in trie.walk():
-        function, parent = functions[trie.frame[node]], trie.parent[node]
+        function = of_frame[frames[node]]
         if not is_entered:
             above[function] -= 1
             continue
         if not above[function] and totals[node]:
-            caller, line = _ALL, 0
-            if parent != NONE:
-                caller, line = functions[trie.frame[parent]], trie.frames[trie.frame[parent]].line
-            calls[caller][line, function] += totals[node]
+            caller = len(of_frame) if parent[node] == NONE else frames[parent[node]]
+            call = caller * n + function
+            calls[call] = calls.get(call, 0) + totals[node]
         above[function] += 1
     return calls
 

@@ -8,7 +8,8 @@ stands for its own CPU time, or for the mean time between samples, and up to the
 where that comes sooner or not much later. Slices of a thread nest.
 
 A profile without times has no timeline, nor has one of more slices than a browser takes:
-then stacks stand side by side, each as wide as its sum. The process's name says so.
+then stacks stand side by side, each as wide as its sum, without those of least cost where they
+are too many. The process's name says so.
 """
 
 import json
@@ -20,9 +21,12 @@ from cprof.profile import value_columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from cprof.profile import Profile
 
-_MOST_SLICES = 1_000_000  # a file of about 120 MB
+_MOST_SLICES = 500_000  # a file of about 60 MB
+_WRITTEN = 10_000  # events at a time
 _NS = {"nanoseconds": 1, "microseconds": 1000, "milliseconds": 10**6, "seconds": 10**9}
 
 Span = tuple[int, int, int, int]  # track, from and to in ns, stack
@@ -40,11 +44,22 @@ def write(profile: "Profile", path: str, type_index: int) -> None:
         if slices is None:
             note = "too many samples for a timeline: sums side by side"
     if slices is None:
+        trie.prune(type_index, _MOST_SLICES // max(len(tracks.threads), 1))
+        if trie.n_left_out:
+            note += f", without {trie.n_left_out:,d} stacks of little cost"
         slices = _slices(trie, tracks, _side_by_side(trie, tracks, type_index), None) or []
     facts = json.dumps({"creator": "cprof", "command": profile.command, "note": note})
-    events = ",\n".join((*_names(profile, tracks, note), *slices))
-    data = f'{{"displayTimeUnit": "ms", "otherData": {facts}, "traceEvents": [\n{events}\n]}}\n'
-    replace(path, lambda file: file.write(data.encode()))
+    events = [*_names(profile, tracks, note), *slices]
+    replace(path, lambda file: _write(file, facts, events))
+
+
+def _write(file: "BinaryIO", facts: str, events: list[str]) -> None:
+    head = f'{{"displayTimeUnit": "ms", "otherData": {facts}, "traceEvents": [\n'
+    file.write(head.encode())
+    for i in range(0, len(events), _WRITTEN):
+        text = ",\n".join(events[i : i + _WRITTEN])
+        file.write((f",\n{text}" if i else text).encode())
+    file.write(b"\n]}\n")
 
 
 def _names(profile: "Profile", tracks: Tracks, note: str) -> Iterator[str]:
@@ -102,6 +117,7 @@ def _side_by_side(trie: Trie, tracks: Tracks, type_index: int) -> Iterator[Span]
     (threads, stacks), values, _ = core.group([core.column("thread"), trie.node])
     order = {node: i for i, node in enumerate(node for node, enters in trie.walk() if enters)}
     columns = (memoryview(c) for c in (threads, stacks, values[type_index]))
+    order[NONE] = len(order)  # all of it was left out
     sums = sorted((tracks.of[t], order[node], node, v) for t, node, v in zip(*columns, strict=True))
     at: dict[int, int] = {}
     for track, _, node, value in sums:

@@ -5,6 +5,7 @@ the source line where that is wanted. A node is a frame called by its parent's; 
 innermost node. Callers have smaller numbers than what they call.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 
 from cprof.profile import value_columns
@@ -44,6 +45,27 @@ class Trie:
         self.node = memoryview(node)
         """The stack of each row of the profile."""
         self.frames = _frames(core, frames)
+        self.n_left_out = 0
+
+    def prune(self, type_index: int, most: int) -> None:
+        """Leave at most `most` stacks, those with the largest totals: of what is left out, rows
+        have the caller that is left, or NONE."""
+        totals = self.totals(self.sums(type_index))
+        if len(totals) <= most:
+            return
+        least = sorted(totals, reverse=True)[most]
+        kept: list[int] = []  # by node: its new number, or its caller's
+        parents: list[int] = []
+        frames: list[int] = []
+        for node, total in enumerate(totals):
+            caller = NONE if self.parent[node] == NONE else kept[self.parent[node]]
+            kept.append(len(parents) if total > least else caller)
+            if total > least:
+                parents.append(caller)
+                frames.append(self.frame[node])
+        self.n_left_out = len(totals) - len(parents)
+        self.parent, self.frame = parents, frames
+        self.node = memoryview(array("I", [kept[node] for node in self.node]))
 
     def path(self, node: int) -> list[int]:
         """The frames of a stack by number, outermost first."""
@@ -148,5 +170,7 @@ def thread_name(thread: Thread) -> str:
 
 def time_order(profile: "Profile") -> Sequence[int]:
     """The rows of a profile with times, the earliest first."""
+    if profile._core.is_sorted:
+        return range(profile._core.n)
     times = memoryview(profile._core.column("time")).tolist()
     return sorted(range(len(times)), key=times.__getitem__)

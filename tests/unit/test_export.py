@@ -230,3 +230,18 @@ def test_a_chrome_trace_of_too_many_slices_says_so(monkeypatch, tmp_path):
     text = (tmp_path / "a.chrome.json").read_text()
     assert "too many samples for a timeline" in text
     assert text.count('"ph":"X"') == 2
+
+
+def test_of_too_many_stacks_a_chrome_trace_leaves_out_those_of_least_cost(monkeypatch, tmp_path):
+    monkeypatch.setattr(chrome, "_MOST_SLICES", 3)
+    stacks = {"main;work": 50, "main;rare": 1, "main;work;leaf": 20, "main;work;rare": 2, "x": 3}
+    profile({f"{stack.replace(';', '@p;')}@p": n for stack, n in stacks.items()}).write(
+        tmp_path / "a.chrome.json"
+    )
+    data = json.loads((tmp_path / "a.chrome.json").read_text())
+    assert "without 3 stacks of little cost" in data["otherData"]["note"]
+    slices = {e["name"]: e["dur"] for e in data["traceEvents"] if e["ph"] == "X"}
+    total = 76 - 3  # "x" is gone as a whole; what else is left out stays with its caller
+    assert {n: d * total // slices["main"] for n, d in slices.items()} == {
+        "main": 73, "work": 72, "leaf": 20,
+    }  # fmt: skip
