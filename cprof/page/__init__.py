@@ -35,6 +35,9 @@ _SCRIPTS = (
 _SOURCE_MAX = 1 << 20  # characters of source in a page
 _SMALLEST = 200  # call paths: no page is pruned further
 _TRIES = 8
+_TOO_MANY_TIMES = (
+    "The order of time is left out: there are too many samples for it. A window has it."
+)
 _NUMBERS = ("delta", "low", "high", "q")  # of a row of a diff
 
 
@@ -224,7 +227,8 @@ def _encode(
          "state": row.state, **{name: _finite(getattr(row, name)) for name in _NUMBERS}}
         for row in rows if (row.function, row.module) in number
     ]  # fmt: skip
-    notes = [*facts["notes"], *_negative_note(gathered), *cuts]
+    late = [_TOO_MANY_TIMES] if gathered.has_too_many_times else []
+    notes = [*facts["notes"], *_negative_note(gathered), *late, *cuts]
     return gathered.encode({**facts, "notes": notes, "diffRows": diff_rows})
 
 

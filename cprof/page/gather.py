@@ -36,7 +36,7 @@ class Gathered:
     `parent`, `frame` (by node, a parent's number is below its children's); `frames` by frame
     (function, file, line), numbers of `functions` (name, module, file, line) and `files`;
     `keys` has the node, thread, side and tick of each row, `values` its sums by sample type.
-    `tick_ns` is 0 without times.
+    `tick_ns` is 0 without times, `has_too_many_times` where they would make too many rows.
     """
 
     def __init__(self, sides: "Sequence[Profile]", *, lines: bool, timed: bool) -> None:
@@ -97,7 +97,7 @@ class Gathered:
         thread = memoryview(self.core.column("thread"))
         side = _numbers("I", b"\0\0\0\0" * self.sides[0]._core.n)
         side += _numbers("I", (1).to_bytes(4, "little") * (n - len(side)))
-        self.tick_ns = 0
+        self.tick_ns, self.has_too_many_times = 0, False
         if timed and self.core.run["has_times"]:
             for n_bytes in _TICK_BYTES:
                 ticks = _ticks(self.core.column("time"), n_bytes)
@@ -105,6 +105,7 @@ class Gathered:
                 if len(keys[0]) <= _TIMED_ROWS_MAX:
                     self.tick_ns = 1 << 8 * n_bytes
                     break
+            self.has_too_many_times = not self.tick_ns
         if not self.tick_ns:
             keys, values, _ = self.core.group([node, thread, side])
         self.keys = [_numbers("I", key) for key in keys]

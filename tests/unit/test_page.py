@@ -243,3 +243,15 @@ def test_an_html_file_is_the_page(tmp_path: Path) -> None:
     prof = profile(STACKS)
     prof.write(tmp_path / "p.html", sample_type="samples")
     assert (tmp_path / "p.html").read_text("utf-8") == prof.html(sample_type="samples")
+
+
+def test_an_order_of_time_that_is_left_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Path(__file__).parents[2] / "notebooks" / "data" / "first-look.cprof"
+    prof = cprof.load(recording)["cpu"]
+    (facts,) = decode(prof.html(lines=False))
+    assert facts["tickNs"]
+    assert not facts["notes"]
+    monkeypatch.setattr("cprof.page.gather._TIMED_ROWS_MAX", 10)
+    (facts,) = decode(prof.html(lines=False))
+    assert not facts["tickNs"]
+    assert any("order of time is left out" in note for note in facts["notes"])
