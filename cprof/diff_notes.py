@@ -114,7 +114,7 @@ def detectable(n: Sequence[Sequence[float]], contrasts: Sequence[Contrast], mode
         is_vague = effect > _VAGUE
     if is_vague:
         lines.append(
-            "inconclusive: there is too little to go by, so `same` does not mean that "
-            "nothing changed; record longer"
+            "inconclusive where it says `same`: there is too little to go by, so that may have "
+            "changed as well; record longer"
         )
     return lines

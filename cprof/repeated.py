@@ -351,7 +351,7 @@ def _notes(bases: Sequence[Profile], news: Sequence[Profile], tests: Moderated) 
         )
         if effects[len(effects) // 2] > 0.5:
             lines.append(
-                "inconclusive: runs differ so much, or are so few, that `same` does not mean "
-                "that nothing changed; record more runs"
+                "inconclusive where it says `same`: runs differ so much, or are so few, that it "
+                "may have changed as well; record more runs"
             )
     return lines

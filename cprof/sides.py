@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from cprof import _core
-from cprof.contrast import CONSTANT, Side, visits_of_share, with_visits
+from cprof.contrast import CONSTANT, Side, at_most, visits_of_share, with_visits
 from cprof.errors import NoSamples, translated
 from cprof.profile import Profile, value_columns
 from cprof.rows import DiffRow, StackRow
@@ -336,6 +336,9 @@ def share(
     factor = side.factor(True) or n / min(n, CONSTANT)
     df = side.df if side.variance else CONSTANT  # nothing, or everything: it never varies
     low, high = wilson(side.value, n / factor, critical(confidence, df))
+    if 0 < side.value < 1:
+        high = min(high, at_most(side.value, 0, confidence))
+        low = max(low, 1 - at_most(1 - side.value, 0, confidence))
     return Estimate(side.value, low, high, round(n), n / factor)
 
 
