@@ -24,14 +24,16 @@ _RARE = 1e6  # a rate is a share of so many possible events
 class Side(Row):
     """The sum of one item on one side. `value` is a share of `whole` (0..1) where
     `is_share`, else an amount in `whole` units of time; `variance` is that of `value`, with
-    `df` degrees of freedom; `weight` what one event adds to the sum."""
+    `df` degrees of freedom; `weight` is what one event adds to the sum, `visit` what visits of
+    functions usually add to the value."""
 
-    __slots__ = ("value", "variance", "df", "whole", "weight")
+    __slots__ = ("value", "variance", "df", "whole", "weight", "visit")
     value: float
     variance: float
     df: float
     whole: float
     weight: float
+    visit: float
 
     def unit(self, is_share: bool) -> float:
         """The variance if events were independent."""
@@ -49,13 +51,11 @@ class Side(Row):
         return max(self.variance / unit, LEAST) if unit and self.variance else 0.0
 
 
-def at_most(value: float, other: float, confidence: float) -> float:
-    """The upper bound of a sum even if all of it was one event, as large as events get (Fay and
-    Feuer): 5.6 times the sum at 95 %. Of a sum of 0, by the event that was seen elsewhere,
-    `other`. However little is known of the variance, no more than that can be."""
-    if value > 0:
-        return value * _of_events(1, confidence)
-    return other * _of_events(0, confidence) if other > 0 else math.inf
+def at_most(value: float, event: float, confidence: float) -> float:
+    """The upper bound of a sum of which all that was seen is one event, of a size `event` at
+    the least (Fay and Feuer): 5.6 times that at 95 %, 3.7 times where nothing was seen. However
+    little is known of the variance, no more than that can be."""
+    return max(value, event) * _of_events(1 if value > 0 else 0, confidence)
 
 
 @functools.cache
@@ -143,11 +143,11 @@ class Contrast:
     ) -> tuple[float, float]:
         """See `at_most`; of a share, the rest is a sum, too."""
         low, high = interval
-        scale = other.whole / side.whole
-        high = min(high, at_most(side.value, other.value * scale, confidence))
+        event = max(side.visit, other.visit * other.whole / side.whole)
+        high = min(high, at_most(side.value, max(event, other.value), confidence))
         if self.is_share:
-            rest = (1 - side.value, (1 - other.value) * scale)
-            low = max(low, 1 - at_most(*rest, confidence))
+            rest = max(event, 1 - other.value)
+            low = max(low, 1 - at_most(1 - side.value, rest, confidence))
         return min(low, side.value), max(high, side.value)
 
     def _side_interval(self, side: Side, n: float, z: float) -> tuple[float, float]:

@@ -113,6 +113,7 @@ class Sums:
         self.whole_item = len(self.squares) - 1
         self._sums = self._sum_items()
         self.total = self.value(self.whole_item)
+        self.visit = self._usual_visit()
 
     @staticmethod
     def _span(profile: Profile, times: "Any", *, is_whole: bool) -> tuple[int, int]:
@@ -162,7 +163,7 @@ class Sums:
             rows = [self._independent(ratios[2 * i], ratios[2 * i + 1]) for i in range(n)]
         parts_of = ratios[1::2]
         return [
-            self._amount(row, weight) if part_of == NONE else _share(row, weight)
+            self._amount(row, weight) if part_of == NONE else self._share(row, weight)
             for row, weight, part_of in zip(rows, weights, parts_of, strict=True)
         ]
 
@@ -192,12 +193,22 @@ class Sums:
     def _amount(self, row: "Ratio", weight: float) -> Side:
         top, _, variance, df = row
         unit = self.unit or 1.0
-        return Side(top / unit, variance / unit**2, df, unit, weight)
+        return Side(top / unit, variance / unit**2, df, unit, weight, self.visit / unit)
 
+    def _share(self, row: "Ratio", weight: float) -> Side:
+        top, bottom, variance, df = row
+        if not bottom:
+            return Side(0.0, variance, df, bottom, weight, 0.0)
+        return Side(top / bottom, variance, df, bottom, weight, self.visit / bottom)
 
-def _share(row: "Ratio", weight: float) -> Side:
-    top, bottom, variance, df = row
-    return Side(top / bottom if bottom else 0.0, variance, df, bottom, weight)
+    def _usual_visit(self) -> float:
+        """The median over the items of their visits' sizes, each visit by its size."""
+        sizes = [
+            square / value
+            for square, value in zip(self.visits, self._sums[: self.whole_item], strict=False)
+            if value > 0
+        ]
+        return sorted(sizes)[len(sizes) // 2] if sizes else 0.0
 
 
 def _durations(profile: Profile) -> "Any":
@@ -337,8 +348,8 @@ def share(
     df = side.df if side.variance else CONSTANT  # nothing, or everything: it never varies
     low, high = wilson(side.value, n / factor, critical(confidence, df))
     if 0 < side.value < 1:
-        high = min(high, at_most(side.value, 0, confidence))
-        low = max(low, 1 - at_most(1 - side.value, 0, confidence))
+        high = min(high, at_most(side.value, side.visit, confidence))
+        low = max(low, 1 - at_most(1 - side.value, side.visit, confidence))
     return Estimate(side.value, low, high, round(n), n / factor)
 
 
