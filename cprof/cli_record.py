@@ -176,7 +176,8 @@ def _tell(profile: "Profile", output: str) -> None:
     if coverage is not None and coverage < _COVERAGE_MIN and not quality["kernel_excluded"]:
         cli.say(
             f"warning: the samples stand for {100 * coverage:.0f} % of the CPU time used; threads "
-            "and processes that end within a period are rarely sampled: a higher -F sees more"
+            "and processes that end within a period are rarely sampled: a higher -F sees more "
+            "(time stolen from a virtual machine is in that count, too)"
         )
     if complete < _COMPLETE_MIN:
         worst = max(

@@ -41,6 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("perf") and perf_refusal():
         unavailable(perf_refusal())
+    if getattr(item, "execution_count", 1) > 1:
+        _make_anew(item)
+
+
+def _make_anew(item: Any) -> None:
+    """A recording that a module shares is part of what is run again; pytest would keep it."""
+    for name in item.fixturenames:
+        for fixture in item._fixtureinfo.name2fixturedefs.get(name, ()):
+            if fixture.scope == "module":
+                fixture.finish(item._request)
 
 
 @pytest.fixture(scope="session")

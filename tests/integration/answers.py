@@ -90,6 +90,12 @@ def part(counts: Counter[Stack], test: Callable[[Stack], bool]) -> float:
     return sum(n for stack, n in counts.items() if test(stack)) / counts.total()
 
 
+def is_whole(coverage: float | None) -> bool:
+    """Whether the samples stand for the CPU time that the kernel counted; its count runs on
+    while a virtual machine is not run, and the samples know better (docs/estimator.md)."""
+    return coverage is not None and 0.7 <= coverage <= 1.05
+
+
 def recorded(
     tmp_path: Path, command: Iterable[object], **options: object
 ) -> tuple[cprof.Profile, str]:
