@@ -54,7 +54,11 @@ def _compared(args: argparse.Namespace, bases: list[str], news: list[str]) -> "D
     base = [_read(args, path, args.base_window) for path in bases]
     new = [_read(args, path, args.window) for path in news]
     wanted = base[0].sample_types[sample_type(base[0], args)][0]
-    return compare(base, new, mode=args.mode, sample_type=wanted)
+    try:
+        return compare(base, new, mode=args.mode, sample_type=wanted)
+    except ValueError as error:
+        files = f"base: {', '.join(bases)}; new: {', '.join(news)}"
+        raise ValueError(f"{error} ({files})") from error
 
 
 def _read(

@@ -188,9 +188,10 @@ def _markers(profile: "Profile", tables: "_Tables", samples: list[Sample]) -> "J
         _add(table, tables.string(name), start, end, phase, _OTHER, data)
 
     add("recording", begin, end, _INTERVAL, f"{profile.command}: {summary(profile)}")
-    for stack, time, value in samples:
-        if profile._run["has_times"] and tables.frame_name(stack) == _LOST:
-            add("lost", time, None, _INSTANT, f"{value:,d} could not be delivered")
+    if profile.lost and profile._run["has_times"]:
+        for stack, time, value in samples:
+            if tables.frame_name(stack) == _LOST:
+                add("lost", time, None, _INSTANT, f"{value:,d} could not be delivered")
     return table
 
 
@@ -263,6 +264,8 @@ class _Tables:
 
     def stack(self, node: int) -> int:
         numbers, parent = self._stack_of, self._trie.parent
+        if node in numbers:
+            return numbers[node]
         missing: list[int] = []
         while node != NONE and node not in numbers:
             missing.append(node)

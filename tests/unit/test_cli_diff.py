@@ -78,3 +78,8 @@ def test_wrong_usage(files, tmp_path, capsys):
     assert cli.main(["diff", files[0], absent]) == cli.BAD_PROFILE
     assert "absent.pb.gz" in capsys.readouterr().err
     assert cli.main(["diff", *files[:2], "-o", "x.docx"]) == cli.USAGE
+    capsys.readouterr()
+    folded = tmp_path / "other.folded"
+    folded.write_text("main;f 10\n")
+    assert cli.main(["diff", files[0], str(folded)]) == cli.USAGE
+    assert f"(base: {files[0]}; new: {folded})" in capsys.readouterr().err
