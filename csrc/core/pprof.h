@@ -43,7 +43,8 @@ int cprof_pprof_decode(const void *bytes, size_t n, const char *name,
                        struct cprof_profile **ret, struct cprof_error *err);
 
 /* Folded text, "root;...;leaf N" a line, of one sample type: ';' in names becomes ':',
- * control characters become spaces; lines in order of their text. Written like cprof_pprof_write.
+ * control characters become spaces; lines in order of their text. Written like
+ * cprof_pprof_write.
  */
 int cprof_folded_write(const struct cprof_profile *p, size_t type, const char *path,
                        struct cprof_error *err);

@@ -145,8 +145,10 @@ def ours(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         assert status in (cli.OK, cli.NO_SAMPLES), captured.err
         if status:
             return None
-        path = next(word for word in words if isinstance(word, Path))
-        names = {name for name, *_ in _core.load_pprof(str(path)).functions_table}
+        base = "-diff_base="
+        files = [w for w in words if isinstance(w, Path) or str(w).startswith(base)]
+        cores = [_core.load_pprof(str(file).removeprefix(base)) for file in files]
+        names = {name for core in cores for name, *_ in core.functions_table}
         if "[unknown]" in names:  # a name like others
             return json.loads(captured.out)
         return json.loads(captured.out.replace('"function": "[unknown]"', '"function": ""'))

@@ -13,11 +13,13 @@ import cprof
 pytestmark = pytest.mark.perf
 
 
-def accounted(profile: cprof.Profile) -> float:
-    """CPU time of the samples, the lost ones included, over that of the kernel's count."""
+def is_accounted(profile: cprof.Profile, used: float) -> bool:
+    """Whether the kernel's count is the CPU time that was used. It runs on while a virtual
+    machine is not run."""
     coverage = profile.quality["coverage"]
     assert coverage is not None
-    return float(coverage)
+    true = profile.totals["cpu"] / used
+    return bool(0.7 * true - 0.1 <= coverage <= true + 0.1)
 
 
 def test_storm_of_processes(workload, tmp_path, clean_fds):
@@ -29,7 +31,7 @@ def test_storm_of_processes(workload, tmp_path, clean_fds):
     # A process begins a period anew and ends within one: half a period each is not seen. Nor
     # is the kernel's part, where that is not allowed.
     assert profile.totals["cpu"] >= (0.5 if profile.quality["kernel_excluded"] else 0.7) * used
-    assert accounted(profile) == pytest.approx(profile.totals["cpu"] / used, abs=0.1)
+    assert is_accounted(profile, used)
     found = totals(profile, ["gust"])["gust"]
     assert found == pytest.approx(4e9, rel=0.25)
     pids = {t.pid for t in profile.filter(under="gust").threads}
@@ -47,7 +49,7 @@ def test_storm_of_threads(workload, tmp_path, clean_fds):
     assert used >= 3e9
     assert profile.totals["cpu"] <= 1.05 * used
     assert profile.totals["cpu"] >= 0.5 * used
-    assert accounted(profile) == pytest.approx(profile.totals["cpu"] / used, abs=0.1)
+    assert is_accounted(profile, used)
     found = totals(profile, ["gust"])["gust"]
     assert found >= 0.7 * (profile.totals["cpu"] - totals(profile, ["[lost]"])["[lost]"])
     assert profile.quality["complete"] >= 0.97
