@@ -270,6 +270,7 @@ static void test_windows_add_up(void)
     pid_t pid = fork_busy();
     struct cprof_session_options options = of_pids(&pid, 1);
     struct cprof_profile *window, *whole = NULL;
+    struct cprof_session_stats stats;
     struct cprof_session *s = NULL;
     uint64_t last = 0;
     size_t n = 0, n_wrong = 0;
@@ -296,7 +297,9 @@ static void test_windows_add_up(void)
     CHECK_EQ(n_wrong, 0);
     CHECK_EQ(cprof_session_finish(s, &whole, NULL), 0);
     CHECK_EQ(whole->n, n);
-    CHECK_EQ(cprof_profile_total(whole, 1), weight);
+    cprof_session_stats(s, &stats);
+    if (!stats.n_lost) /* by the kernel's notes in windows, by its counters in the end */
+        CHECK_EQ(cprof_profile_total(whole, 1), weight);
     CHECK(n >= 100);
     cprof_session_destroy(s);
     cprof_profile_unref(whole);

@@ -520,7 +520,7 @@ static void test_hostile_files_cost_little(void)
         start = cpu_seconds();
         CHECK_EQ(cprof_lines_open(&from, &lines, NULL), 0);
         CHECK_EQ(cprof_lines_find(lines, addresses, 1000, ignore, &total), 0);
-        CHECK(cpu_seconds() - start < 10); /* 0.1 s here; without bounds hours */
+        CHECK(cpu_seconds() - start < 100); /* 0.1 s here; without bounds hours */
         CHECK(i == 2 || cprof_lines_n_refused(lines) > 0); /* rows are linear */
         cprof_lines_close(lines);
         cprof_elf_unref(elf);
