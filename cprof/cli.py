@@ -285,7 +285,8 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
             "diff", "cli_diff.diff", "what changed between two profiles, and how sure that is",
             usage="cprof diff [options] BASE NEW\n"
             "       cprof diff [options] -diff_base BASE [-diff_base BASE ...] NEW ...\n"
-            "       cprof diff [options] --base-window A:B --window C:D FILE",
+            "       cprof diff [options] --base-window A:B --window C:D FILE\n"
+            "       cprof diff [options] --base-tagfocus TAG -tagfocus TAG FILE",
         )
     )  # fmt: skip
 

@@ -37,12 +37,12 @@ def _sides(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     """The files of either side."""
     if args.diff_base:
         return args.diff_base, args.files
-    if len(args.files) == 1 and (args.window or args.base_window):
+    if len(args.files) == 1 and (args.window or args.base_window or args.base_tagfocus):
         return args.files, args.files
     if len(args.files) != 2:
         raise errors.InvalidOption(
             f"diff: give BASE and NEW, not {len(args.files)} files; or one file with --base-window "
-            "and --window; or, to compare repeated runs, -diff_base BASE for each of the base's"
+            "and --window, or --base-tagfocus and -tagfocus; or, to compare repeated runs, -diff_base BASE for each of the base's"
         )
     return args.files[:1], args.files[1:]
 
@@ -51,7 +51,9 @@ def _compared(args: argparse.Namespace, bases: list[str], news: list[str]) -> "D
     from cprof.cli_read import sample_type
     from cprof.diff import compare
 
-    base = [_read(args, path, args.base_window) for path in bases]
+    of_base = argparse.Namespace(**vars(args))
+    of_base.tagfocus = args.base_tagfocus or args.tagfocus
+    base = [_read(of_base, path, args.base_window) for path in bases]
     new = [_read(args, path, args.window) for path in news]
     wanted = base[0].sample_types[sample_type(base[0], args)][0]
     try:

@@ -173,6 +173,10 @@ def add_diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-window", type=window, metavar="A:B", help="of the base: the seconds from A to B"
     )
+    parser.add_argument(
+        "--base-tagfocus", metavar="TAG",
+        help="of the base: with this tag; -tagfocus is then of what is compared with it only",
+    )  # fmt: skip
 
 
 def _add(group: "argparse._ArgumentGroup", flag: str, metavar: str, help: str) -> None:

@@ -18,10 +18,10 @@ _VALUES = {
     "focus", "ignore", "hide", "show", "show_from", "prune_from", "tagfocus", "tagignore",
     "tagshow", "taghide", "tagroot", "tagleaf", "sample_index", "diff_base", "base",
     "nodefraction", "edgefraction", "nodecount", "granularity", "divide_by", "unit", "sort",
-    "source_path", "trim_path", "window", "base_window", "sample_type", "trim",
+    "source_path", "trim_path", "window", "base_window", "base_tagfocus", "sample_type", "trim",
 }  # fmt: skip
 TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")
-_DOUBLE = {"json", "window", "base_window"}  # words of our own
+_DOUBLE = {"json", "window", "base_window", "base_tagfocus"}  # words of our own
 _SAME = {"sample_type": "sample_index"}
 
 

@@ -83,3 +83,23 @@ def test_wrong_usage(files, tmp_path, capsys):
     folded.write_text("main;f 10\n")
     assert cli.main(["diff", files[0], str(folded)]) == cli.USAGE
     assert f"(base: {files[0]}; new: {folded})" in capsys.readouterr().err
+
+
+def test_two_parts_of_one_file(tmp_path, capsys):
+    stacks = [(s, n, {"zone": zone}) for zone, side in (("a", BASE), ("b", NEW))
+              for s, n in side.items()]  # fmt: skip
+    path = str(tmp_path / "zones.pb.gz")
+    pprofs.profile(stacks).write(path)
+
+    def rows(*words):
+        assert cli.main(["diff", "--mode=raw", "-sample_index=samples", "--json", *words, path]) == 0
+        data = json.loads(capsys.readouterr().out)
+        assert data["base"] == data["new"] == [path]
+        return {row["function"]: (row["base"], row["new"]) for row in data["rows"]}
+
+    assert rows("--base-tagfocus", "zone=a", "-tagfocus", "zone=b") == {
+        "f": (900, 800), "g": (100, 200)
+    }  # fmt: skip
+    assert rows("-base_tagfocus=zone=b") == {"f": (800, 1700), "g": (200, 300)}
+    assert cli.main(["diff", "--base-tagfocus", "zone=c", path]) == cli.NO_SAMPLES
+    assert "-tagfocus=zone=c" in capsys.readouterr().err

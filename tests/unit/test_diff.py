@@ -273,6 +273,8 @@ def test_windows_of_unequal_length_are_compared_by_share_and_rate():
     assert cprof.diff(a, b, "raw").changed
     overlap = cprof.diff(a.window(0, 20), a.window(10, 30))
     assert any("overlap" in note for note in overlap.notes)
+    apart = cprof.diff(a.focus("^f1$"), a.focus("^f2$"))  # of the same time, and yet
+    assert not any("overlap" in note for note in apart.notes)
 
 
 def test_too_little_says_so():
