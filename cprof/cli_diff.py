@@ -42,7 +42,8 @@ def _sides(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     if len(args.files) != 2:
         raise errors.InvalidOption(
             f"diff: give BASE and NEW, not {len(args.files)} files; or one file with --base-window "
-            "and --window, or --base-tagfocus and -tagfocus; or, to compare repeated runs, -diff_base BASE for each of the base's"
+            "and --window, or --base-tagfocus and -tagfocus; or, to compare repeated runs, "
+            "-diff_base BASE for each of the base's"
         )
     return args.files[:1], args.files[1:]
 

@@ -92,7 +92,8 @@ def test_two_parts_of_one_file(tmp_path, capsys):
     pprofs.profile(stacks).write(path)
 
     def rows(*words):
-        assert cli.main(["diff", "--mode=raw", "-sample_index=samples", "--json", *words, path]) == 0
+        options = ["--mode=raw", "-sample_index=samples", "--json"]
+        assert cli.main(["diff", *options, *words, path]) == cli.OK
         data = json.loads(capsys.readouterr().out)
         assert data["base"] == data["new"] == [path]
         return {row["function"]: (row["base"], row["new"]) for row in data["rows"]}
