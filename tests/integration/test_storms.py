@@ -90,9 +90,11 @@ def test_attach_in_a_storm(workload, running, clean_fds):
     program = workload("storm.c")
     target = running("sh", "-c", f"echo ready; exec {program} threads 100000 200")
     for _ in range(3):
-        profile = cprof.record(target.pid, duration=0.7, freq=2000)
+        # Two periods a thread: of shorter ones it is chance whether they are seen at all.
+        profile = cprof.record(target.pid, duration=0.7, freq=9970)
+        found = totals(profile, ["gust", "[lost]"])
         # The rest is making threads, in the kernel: more of it where the machine is busy.
-        assert totals(profile, ["gust"])["gust"] >= 0.2 * profile.totals["cpu"]
+        assert found["gust"] >= 0.5 * (profile.totals["cpu"] - found["[lost]"])
     target.kill()
     assert target.process.stdout is not None
     target.process.stdout.close()
