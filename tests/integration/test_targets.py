@@ -39,7 +39,7 @@ def test_attach_defaults_to_99_hz(workload, running):
     target = running(workload("burner.c"), "forever")
     profile = cprof.record(target.pid, duration=1)
     assert profile.quality["rate_asked"] == 99
-    assert 0 < profile.samples <= 1.05 * 99 * profile.duration + 2
+    assert 0 < profile.samples <= 1.12 * 99 * profile.duration + 2  # periods within 10 %
 
 
 def test_attach_finds_all_threads(workload, running):
