@@ -36,14 +36,10 @@ _GLOBS = ("thread", "comm", "module", "under")
 def load_files(paths: Sequence[str], window: "Window" = None, kind: str | None = None) -> "Profile":
     """The sum of these files, of their samples in `window`; of recordings the `kind`, or the
     main one. Of many, one is in memory."""
-    from cprof import _core
-    from cprof.profile import Profile
+    from cprof.profile import added
 
-    if len(paths) == 1:
-        profile = _load(paths[0], window, kind)
-    else:
-        with errors.translated():
-            profile = Profile(_core.merge(_load(path, window, kind)._core for path in paths))
+    loaded = (_load(path, window, kind) for path in paths)
+    profile = next(loaded) if len(paths) == 1 else added(loaded)
     if window is not None and not profile._core.n:
         raise errors.NoSamples(f"none in {_named(paths, window)}: {_spans(paths)}")
     return profile
@@ -448,13 +444,15 @@ def export(args: argparse.Namespace) -> int:
 
 def _all_kinds(args: argparse.Namespace) -> "Recording | None":
     """A recording of more than one kind, where none of them was asked for."""
-    from cprof.readers import load
+    from cprof.readers import is_recording
     from cprof.recording import Recording
 
     if len(args.files) > 1 or args.kind is not None or cli_options.chosen_type(args) is not None:
         return None
-    loaded = load(args.files[0]) if os.path.exists(args.files[0]) else None
-    if not isinstance(loaded, Recording) or len(loaded) == 1:
+    if not is_recording(args.files[0]):
+        return None
+    loaded = Recording.load(args.files[0])
+    if len(loaded) == 1:
         return None
     seen = loaded if args.window is None else loaded.window(*args.window)
     return Recording({kind: filtered(profile, args) for kind, profile in seen.items()})

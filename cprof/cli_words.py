@@ -64,18 +64,18 @@ _PAGE = "cprof ui FILE opens the page"
 _FETCH = "cprof reads files; fetch them first"
 _LIST = "cprof list FILE REGEX takes it"
 _TAGS = "cprof tags FILE shows labels, and takes it"
+_CALLGRIND = "cprof export FILE -o OUT.callgrind"
 _ANSWERS = "verbs that print tables take it, as cprof top FILE"
 _FORMATS = {
     "text": "cprof top FILE", "top": "cprof top FILE", "tree": "cprof tree FILE",
     "peek": "cprof peek FILE REGEX", "list": "cprof list FILE REGEX",
     "disasm": "cprof disasm FILE REGEX", "traces": "cprof traces FILE", "tags": "cprof tags FILE",
     "comments": "cprof comments FILE", "raw": "cprof traces --json FILE",
-    "weblist": f"{_PAGE}, with source lines", "web": _PAGE, "http": _PAGE, "kcachegrind": "",
-    "callgrind": "cprof export FILE -o OUT.callgrind", "proto": "cprof export FILE -o OUT.pb.gz",
+    "weblist": f"{_PAGE}, with source lines", "web": _PAGE, "http": _PAGE,
+    "callgrind": _CALLGRIND, "kcachegrind": _CALLGRIND, "proto": "cprof export FILE -o OUT.pb.gz",
     "topproto": "cprof top --json FILE has the rows",
     **dict.fromkeys(("dot", "svg", "png", "gif", "pdf", "ps", "eog", "evince", "gv"), _GRAPH),
 }  # fmt: skip
-_FORMATS["kcachegrind"] = _FORMATS["callgrind"]
 _ELSEWHERE = {
     **_FORMATS,
     "output": "cprof export FILE -o OUT writes files",

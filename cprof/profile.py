@@ -14,7 +14,7 @@ from cprof.rows import FunctionRow, ModuleQuality, Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
     from typing import Any
 
@@ -349,10 +349,7 @@ class Profile:
 
     def __add__(self, other: "Profile") -> "Profile":
         """Both together; sample types must agree (ValueError)."""
-        if not isinstance(other, Profile):
-            return NotImplemented
-        with translated():
-            return Profile(_core.merge([self._core, other._core]))
+        return added((self, other)) if isinstance(other, Profile) else NotImplemented
 
     def __radd__(self, other: object) -> "Profile":
         """`sum(profiles)` starts with 0."""
@@ -738,6 +735,13 @@ def _sampled_ns(core: _core.Profile) -> int:
         if name == "cpu" and unit == "nanoseconds":
             return total
     return 0
+
+
+def added(profiles: "Iterable[Profile]") -> Profile:
+    """All together, in this order; each is let go of before the next is asked for. Sample types
+    must agree (ValueError)."""
+    with translated():
+        return Profile(_core.merge(profile._core for profile in profiles))
 
 
 def check_window(t0: float, t1: float | None) -> None:

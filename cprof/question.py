@@ -94,14 +94,12 @@ class Question:
     def _functions(
         self, most: int, min_share: float, *, drop_negative: bool
     ) -> "tuple[Sequence[AnyRow], int]":
-        """The first of them that are worth showing, and how many there are."""
-        of = self._core.totals()[self.index]
-        first, n = self._core.top(self.index, most)
+        """The first of them that are worth showing, or all, and how many there are of any kind."""
+        is_part = min_share or drop_negative  # which may be any of them
+        first, n = self._core.top(self.index, sys.maxsize if is_part else most)
         rows = [FunctionRow(*row[:4]) for row in first]
-        shown = graphs.worth_showing(rows, min_share, of, drop_negative=drop_negative)
-        if len(shown) == len(rows) or len(rows) == n:
-            return shown, n
-        return self._functions(sys.maxsize, min_share, drop_negative=drop_negative)
+        of = self._core.totals()[self.index]
+        return graphs.worth_showing(rows, min_share, of, drop_negative=drop_negative), n
 
     def graph(
         self,

@@ -23,7 +23,7 @@ from cprof import stats
 from cprof.contrast import LEAST
 from cprof.diff import Diff
 from cprof.diff_notes import lengths, quality
-from cprof.profile import Profile
+from cprof.profile import Profile, added
 from cprof.sides import Items, check_values, merged, run_sums, unit_of
 from cprof.within import ALPHA, verdict
 
@@ -54,8 +54,7 @@ def comparison(
 
     def compared(*, is_by_stack: bool) -> "tuple[list[Any], Moderated, list[float]]":
         items = Items(core, is_by_stack=is_by_stack)
-        pair_of_node, pairs = items.callers()
-        keys = [(items.node, items.table, items.n), (items.node, pair_of_node, len(pairs))]
+        keys, pairs = items.keys()
         sums, weights = run_sums(items, keys, starts, runs, type_index)
         whole = [run[-1] if unit is None else unit for run, unit in zip(sums, units, strict=True)]
         least = LEAST * math.fsum(map(truediv, weights, whole)) / len(runs)
@@ -68,7 +67,7 @@ def comparison(
         return rows, own, whole
 
     rows, tests, whole = compared(is_by_stack=False)
-    sides = [sum(part[1:], part[0]) for part in (bases, news)]
+    sides = [part[0] if len(part) == 1 else added(part) for part in (bases, news)]
     lasting = [math.fsum(run.duration for run in part) / len(part) for part in (bases, news)]
     return Diff(
         sides[0],

@@ -59,9 +59,9 @@ class Items:
             node = parent[node]
         return tuple(reversed(names))
 
-    def callers(self) -> tuple["array[int]", list[tuple[int, int]]]:
-        """Of each node its number in the list that follows, of (function, its caller) pairs;
-        the caller of an outermost frame is `NONE`. Stacks have none."""
+    def keys(self) -> "tuple[list[tuple[Any, Any, int]], list[tuple[int, int]]]":
+        """What to sum by (see `Sums`): the items, then the pairs in the list that follows, of
+        (function, its caller); the caller of an outermost frame is `NONE`. Stacks have none."""
         parent, frame = memoryview(self.parent), memoryview(self.frame)
         numbers: dict[tuple[int, int], int] = {}
         table = array("I", [NONE]) * len(frame)
@@ -69,7 +69,8 @@ class Items:
             caller = parent[node]
             pair = frame[node], frame[caller] if caller != NONE else NONE
             table[node] = numbers.setdefault(pair, len(numbers))
-        return table, list(numbers)
+        pairs = list(numbers)
+        return [(self.node, self.table, self.n), (self.node, table, len(pairs))], pairs
 
 
 class Sums:

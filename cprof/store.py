@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x6370726F  # "cpro"
 VERSION = 2
 CHUNK_SECONDS = 4.0

@@ -34,8 +34,7 @@ def difference(base: Profile, new: Profile, mode: str, sample_type: str | None) 
 
     def compared(*, is_by_stack: bool) -> "tuple[list[Any], list[Contrast], list[Sums]]":
         items = Items(core, is_by_stack=is_by_stack)
-        pair_of_node, pairs = items.callers()
-        keys = [(items.node, items.table, items.n), (items.node, pair_of_node, len(pairs))]
+        keys, pairs = items.keys()
         sums = [
             Sums(core, part, side, keys, type_index, unit)
             for part, side, unit in zip(ranges, sides, units, strict=True)

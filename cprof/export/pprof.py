@@ -7,7 +7,7 @@ to others it is one more tag. Without, equal stacks of a thread are one sample."
 from cprof import _core
 from cprof.errors import translated
 from cprof.export.trie import with_lines
-from cprof.label_frames import rebuilt
+from cprof.rebuild import rebuilt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -54,6 +54,11 @@ def load(path: "str | os.PathLike[str]") -> "Profile | Recording":
         return _from_pprof(_core.load_pprof(name))
 
 
+def is_recording(path: str) -> bool:
+    """Whether load() gives a Recording; without reading more than the file's head."""
+    return os.path.isfile(path) and _read_head(path).startswith(_SQLITE)
+
+
 def load_profile(
     path: "str | os.PathLike[str]",
     *,

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
+
 enum { N_LEVELS = 3, MIN_COMPARED = 16, MAX_LEVELS = 30 };
 
 static const double LIKE = 0.25;  /* blocks of 4 times the correlation time do */
@@ -240,19 +242,16 @@ static const struct draws *blocks_for(const struct sampler *s, double time)
     return &s->draws[i];
 }
 
-static void estimate(struct sampler *s, struct cprof_ratio ratio, double common_time,
+/* `time` is the correlation time, as far as the span shows it. */
+static void estimate(struct sampler *s, struct cprof_ratio ratio, double time,
                      struct cprof_ratio_estimate *ret)
 {
-    double levels[MAX_LEVELS];
     const struct draws *draws;
-    double time, left, scale, share, pieces;
+    double left, scale, share, pieces;
 
-    take(s, ratio);
-    take_levels(s, levels);
-    time = fmax(correlation_time(s->blocks->n_slices, levels, 1), common_time);
     time *= 1 + UNSEEN * time;
     draws = blocks_for(s, time);
-    take(s, ratio); /* again by slice */
+    take(s, ratio);
     for (uint32_t n = s->blocks->n_slices; n > draws->n_blocks; n /= 2) {
         join(s->top, n);
         join(s->bottom, n);
@@ -265,20 +264,27 @@ static void estimate(struct sampler *s, struct cprof_ratio ratio, double common_
     ret->df = fmax(fmin(effective(s->bottom, draws->n_blocks) - 1, pieces), 2);
 }
 
-/* The correlation time of all ratios together: phases of a program change many of them,
- * and what one alone cannot tell from chance, all can. */
-static double common_time(struct sampler *s, const struct cprof_ratio *ratios, size_t n,
-                          const struct cprof_ratio_estimate *sums)
+static bool is_there(const struct cprof_ratio_estimate *sums)
+{
+    return sums->top > 0 && sums->bottom > 0;
+}
+
+/* times[i] becomes the correlation time of each ratio, and that of all together is
+ * returned: phases of a program change many of them, and what one alone cannot tell from
+ * chance, all can. */
+static double find_times(struct sampler *s, const struct cprof_ratio *ratios, size_t n,
+                         const struct cprof_ratio_estimate *sums, double *times)
 {
     double all[MAX_LEVELS] = {0}, squares = 0;
     double levels[MAX_LEVELS];
 
     for (size_t i = 0; i < n; i++) {
         double share = sums[i].top / sums[i].bottom;
-        if (!(sums[i].top > 0 && sums[i].bottom > 0))
+        if (!is_there(&sums[i]))
             continue;
         take(s, ratios[i]);
         take_levels(s, levels);
+        times[i] = correlation_time(s->blocks->n_slices, levels, 1);
         for (size_t k = 0; k < MAX_LEVELS && s->blocks->n_slices >> k >= MIN_COMPARED / 2;
              k++)
             all[k] += share * levels[k];
@@ -309,8 +315,9 @@ int cprof_resample(const struct cprof_blocks *blocks, const struct cprof_ratio *
                    struct cprof_ratio_estimate *ret)
 {
     uint32_t n_slices = blocks->n_slices;
+    _cleanup_free_ double *times = NULL; /* by ratio */
     struct sampler sampler;
-    double common;
+    double common = 0;
     int r;
 
     if (n_slices < CPROF_RESAMPLE_BLOCKS_MIN || (n_slices & (n_slices - 1)) ||
@@ -320,6 +327,9 @@ int cprof_resample(const struct cprof_blocks *blocks, const struct cprof_ratio *
         if (!is_known(blocks, ratios[i]))
             return -EINVAL;
     r = sampler_init(&sampler, blocks, n_draws, seed);
+    times = calloc(n + 1, sizeof(*times));
+    if (!times)
+        r = -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         uint32_t bottom = ratios[i].bottom;
         ret[i] = (struct cprof_ratio_estimate){
@@ -328,10 +338,11 @@ int cprof_resample(const struct cprof_blocks *blocks, const struct cprof_ratio *
             .df = 1,
         };
     }
-    common = r < 0 ? 0 : common_time(&sampler, ratios, n, ret);
+    if (r >= 0)
+        common = find_times(&sampler, ratios, n, ret, times);
     for (size_t i = 0; i < n && r >= 0; i++)
-        if (ret[i].top > 0 && ret[i].bottom > 0)
-            estimate(&sampler, ratios[i], common, &ret[i]);
+        if (is_there(&ret[i]))
+            estimate(&sampler, ratios[i], fmax(times[i], common), &ret[i]);
     sampler_deinit(&sampler);
     return r;
 }

@@ -153,7 +153,9 @@ static void add_visits(struct cutter *c, size_t at, struct cprof_blocks *blocks)
 
     cprof_visits_add(&c->visits, c->items, none - at, blocks->visits + at,
                      blocks->fourths + at);
-    for (size_t i = 0; at == 0 && i <= none; i++) {
+    if (at)
+        return;
+    for (size_t i = 0; i <= none; i++) {
         if (i == whole)
             continue;
         blocks->visits[whole] += blocks->visits[i];

@@ -13,7 +13,7 @@ import cprof
 from cprof import _core
 from cprof.export import EXTENSIONS, chrome, extension, folded, pprof
 from cprof.export.files import check_writable, replace
-from cprof.label_frames import rebuilt
+from cprof.rebuild import rebuilt
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from test_page import decode
 from test_store import core
 
 import cprof
-from cprof import CorruptProfile, CprofError, Profile, Recording, cli
+from cprof import CorruptProfile, CprofError, Profile, Recording, _core, cli
 from cprof.readers import load_profile
 
 
@@ -197,6 +197,16 @@ def test_without_times_a_window_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "x.folded").write_text("main 1\n")
     with pytest.raises(CprofError, match=r"x\.folded: this profile has no times"):
         load_profile(tmp_path / "x.folded", window=(0, 1))
+
+
+def test_the_page_of_a_file_reads_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    load = _core.load_pprof
+    Profile(core()).write(tmp_path / "x.pb.gz")
+    monkeypatch.setattr(_core, "load_pprof", lambda path: read.append(path) or load(path))
+    path = str(tmp_path / "x.pb.gz")
+    assert cli.main(["ui", path, "-o", str(tmp_path / "x.html")]) == 0
+    assert read == [path]
 
 
 def test_importing_cprof_loads_no_database() -> None:
